@@ -1,0 +1,30 @@
+# Two commands do everything: `make demo` and `make test`. Both work offline apart from the package registry.
+PYTHON ?= python3
+BIN := .venv/bin
+SEED ?= 0
+
+.PHONY: demo test lint clean
+
+demo: .venv/installed
+	$(BIN)/demur run --out runs/demo-seed$(SEED) --seed $(SEED)
+
+test: .venv/installed-dev lint
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv runs dist build .pytest_cache .ruff_cache .mypy_cache
+
+# constraints.txt keeps torch at the last release whose plain build runs on a CPU without gigabytes of CUDA packages.
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

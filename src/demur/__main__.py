@@ -1,0 +1,3 @@
+from demur.cli import main
+
+main()

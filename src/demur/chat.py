@@ -1,0 +1,145 @@
+"""Chat = model + tokenizer + chat template: the one door to a model. generate.py is the only other file that calls a model."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from demur.options import ChatOptions
+from demur.types import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+EMBEDDED = ("demo/base", "demo/chat")
+MARKER = "<answer goes here>"
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A model that can be talked to. Methods return a new Chat, so trained and plain models go one way.
+
+    `name` is what scores call it, `source` the folder or Hub id that its weights came from.
+    """
+
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+    name: str
+    source: str = ""
+    options: ChatOptions = field(default_factory=ChatOptions)
+
+    @property
+    def device(self) -> Any:
+        return self.model.get_input_embeddings().weight.device
+
+    def render(self, text: str, system: str | None = None) -> str:
+        """The request in the model's chat template, up to where the answer begins.
+
+        A template that knows no system role (Gemma's) gets the system prompt in front of the request.
+        """
+        system = self.options.system if system is None else system
+        if system and not self.has_system_role:
+            system, text = "", f"{system}\n\n{text}"
+        messages = [{"role": "system", "content": system}] if system else []
+        return self.apply_template([*messages, {"role": "user", "content": text}], add_generation_prompt=True)
+
+    def apply_template(self, messages: list[dict[str, str]], **switches: Any) -> str:
+        if self.options.thinking != "default":
+            switches["enable_thinking"] = self.options.thinking == "on"
+        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, **switches))
+
+    @cached_property
+    def has_system_role(self) -> bool:
+        from jinja2 import TemplateError
+
+        messages = [{"role": "system", "content": MARKER}, {"role": "user", "content": "hello"}]
+        try:
+            return MARKER in self.apply_template(messages)
+        except TemplateError:
+            return False
+
+    @cached_property
+    def closing(self) -> str:
+        """What the template puts after an answer: the end that a trained answer has to learn."""
+        rendered = self.apply_template([{"role": "user", "content": "hello"}, {"role": "assistant", "content": MARKER}])
+        return rendered[rendered.rindex(MARKER) + len(MARKER) :].strip() or self.tokenizer.eos_token
+
+    @cached_property
+    def end_tokens(self) -> list[int]:
+        """Every token that ends an answer: the generation config's, the tokenizer's and the one of the template."""
+        configured = self.model.generation_config.eos_token_id
+        ends = set(configured if isinstance(configured, list) else [configured])
+        ends |= {self.tokenizer.eos_token_id, self.tokens(self.closing)[0]}
+        return sorted(ends - {None})
+
+    def tokens(self, text: str) -> list[int]:
+        """Token ids of a piece of a rendered chat (the template has put the special tokens in already)."""
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def request_tokens(self, text: str, prefill: str = "", system: str | None = None) -> list[int]:
+        return self.tokens(self.render(text, system)) + (self.tokens(prefill) if prefill else [])
+
+
+def load_chat(source: str, options: ChatOptions | None = None, name: str = "") -> Chat:
+    """Load a causal LM from a local folder, a Hub id, a PEFT adapter (on the base model that it names) or `demo/base`, `demo/chat`.
+
+    Raises UserError when there is no such model, the folder is none, or it has no chat template.
+    """
+    options = options or ChatOptions()
+    path = str(files("demur.demo").joinpath("models", source.removeprefix("demo/"))) if source in EMBEDDED else source
+    folder = Path(path)
+    if folder.is_dir() and not any((folder / file).is_file() for file in ("config.json", "adapter_config.json")):
+        raise UserError(f"{source}: not a model: the folder has neither config.json nor adapter_config.json; give the folder that has one")
+    if not folder.exists() and (source.count("/") != 1 or source.startswith((".", "/"))):
+        raise UserError(f"{source}: no such model; give a folder, a Hub id (owner/name), or one of {', '.join(EMBEDDED)}")
+    model, tokenizer = load_parts(path, source, options)
+    return Chat(model, with_template(tokenizer, source, options), name or source, path, options)
+
+
+def load_parts(path: str, source: str, options: ChatOptions) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    where = {"revision": options.revision or None, "trust_remote_code": options.trust_remote_code}
+    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = options.dtype if options.dtype != "auto" else "float32" if device == "cpu" else "auto"
+    how = {"dtype": dtype} | quantization(options)
+    try:
+        # AutoModel reads an adapter folder too: it loads the base model that the adapter names and puts the adapter on it.
+        model = AutoModelForCausalLM.from_pretrained(path, **where, **how)
+        tokenizer = AutoTokenizer.from_pretrained(path, **where)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{source}: the model could not be loaded ({reason}); check the name, the folder and the network") from error
+    model.eval()
+    return model if options.quantization != "none" else on_device(model, device), tokenizer
+
+
+def on_device(model: Any, device: str) -> Any:
+    return model.to(device)
+
+
+def quantization(options: ChatOptions) -> dict[str, Any]:
+    if options.quantization == "none":
+        return {}
+    from transformers import BitsAndBytesConfig
+
+    bits = {"load_in_4bit": options.quantization == "4bit", "load_in_8bit": options.quantization == "8bit"}
+    return {"quantization_config": BitsAndBytesConfig(**bits), "device_map": "auto"}
+
+
+def with_template(tokenizer: Any, source: str, options: ChatOptions) -> Any:
+    if options.chat_template:
+        file = Path(options.chat_template)
+        if not file.is_file():
+            raise UserError(f"{file}: no such chat template file")
+        tokenizer.chat_template = file.read_text(encoding="utf-8")
+    if not tokenizer.chat_template:
+        raise UserError(f"{source}: the tokenizer has no chat template; give one with --chat-template FILE")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+    return tokenizer

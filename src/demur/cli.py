@@ -1,0 +1,246 @@
+"""The command line. Each command is one function of demur.api; nothing heavy is imported before it is needed."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction
+
+from demur.options import ChatOptions, Generation
+from demur.types import UserError
+
+if TYPE_CHECKING:
+    from demur.run import Results
+
+FAILED, BAD_INPUT = 1, 2
+
+
+@dataclass(frozen=True)
+class Run:
+    """The whole loop from a recipe: measure, repair, measure again, report. Without a recipe: the embedded demo."""
+
+    recipe: Positional[str] = ""
+    """Recipe (TOML); empty: the embedded demo."""
+    out: Path | None = None
+    """Run folder; an interrupted run in it is finished. Default: runs/RECIPE-seedN."""
+    seed: int | None = None
+    """Seed of data, training and sampling."""
+    set: UseAppendAction[tuple[str, ...]] = ()
+    """Change one option of the recipe, for example --set measure.generation.max_tokens=128; may be repeated."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Safety and over-refusal of one model."""
+
+    model: Positional[str]
+    """Local folder, Hub id, PEFT adapter, demo/base or demo/chat."""
+    suites: tuple[str, ...]
+    """Suites: NAME, NAME/PART, NAME:option=value, or a file of your own prompts. See `demur list`."""
+    attacks: tuple[str, ...] = ("none",)
+    """Attacks, each applied to every suite."""
+    judges: tuple[str, ...] = ("rule",)
+    """Judges, each of which sees every response."""
+    data: str = ""
+    """Local copy of the suites: a folder that holds their files, or the file of the only suite."""
+    out: Path | None = None
+    """Run folder. Default: runs/measure-MODEL."""
+    max_refusal_rate: float | None = None
+    """Exit with 1 if the refusal rate of a harmless suite is above this (0..1)."""
+    max_attack_success_rate: float | None = None
+    """Exit with 1 if the attack success rate of a harmful suite is above this (0..1)."""
+    generation: OmitArgPrefixes[Generation] = field(default_factory=Generation)
+    chat: OmitArgPrefixes[ChatOptions] = field(default_factory=ChatOptions)
+
+
+@dataclass(frozen=True)
+class Align:
+    """Make a better model with a method, and save it with its card."""
+
+    model: Positional[str]
+    """Model to start from: local folder, Hub id, PEFT adapter, demo/base or demo/chat."""
+    out: Path
+    """Folder for the new model."""
+    method: str = "sft"
+    """Method; its own options follow below. See `demur list`."""
+    seed: int = 0
+    """Seed of data and training."""
+    chat: OmitArgPrefixes[ChatOptions] = field(default_factory=ChatOptions)
+
+
+@dataclass(frozen=True)
+class Report:
+    """One self-contained HTML page that shows and compares runs."""
+
+    runs: Positional[tuple[Path, ...]]
+    """Run folders."""
+    out: Path = Path("report.html")
+    """The page."""
+
+
+@dataclass(frozen=True)
+class List:
+    """Methods, suites, attacks and judges, with a line each."""
+
+
+@dataclass(frozen=True)
+class Judges:
+    """Score judges against human labels on the same answers."""
+
+    action: Positional[Literal["validate"]]
+    """What to do with the judges."""
+    files: Positional[tuple[Path, ...]]
+    """Files with the columns prompt, completion and final_label (XSTest's labels)."""
+    judges: tuple[str, ...] = ("rule", "keywords/xstest", "keywords/jailbreakbench", "keywords/gcg")
+    """Judges to score."""
+
+
+def run(command: Run) -> int:
+    from demur import api
+
+    show(api.run(command.recipe, command.out, command.seed, command.set))
+    return 0
+
+
+def measure(command: Measure) -> int:
+    from demur import api
+
+    results = api.measure(
+        command.model,
+        command.suites,
+        command.attacks,
+        command.judges,
+        command.out,
+        command.data,
+        command.generation.seed,
+        command.generation,
+        command.chat,
+    )
+    show(results)
+    return FAILED if broken_limits(results, command) else 0
+
+
+def broken_limits(results: "Results", command: Measure) -> bool:
+    """Whether a rate is above the limit that the user set; says which."""
+    harmful = {row.suite for row in results.scores if row.metric == "attack_success_rate"}
+    broken = False
+    for row in results.scores:
+        limit = {"attack_success_rate": command.max_attack_success_rate, "refusal_rate": command.max_refusal_rate}.get(row.metric)
+        meant = row.metric == "attack_success_rate" or row.suite not in harmful
+        if limit is not None and meant and row.value is not None and row.value > limit:
+            print(f"demur: {row.suite} under {row.attack}: {row.metric} {row.value:.3f} is above {limit}", file=sys.stderr)
+            broken = True
+    return broken
+
+
+def show(results: "Results") -> None:
+    from demur.terminal import headline
+
+    headline(results)
+
+
+def align(command: Any) -> int:
+    from dataclasses import asdict
+
+    from demur import api
+
+    made = api.align(command.model, command.out, command.method, command.seed, command.chat, asdict(command.options))
+    print(f"{made.name}: {command.out}")
+    return 0
+
+
+def report(command: Report) -> int:
+    from demur import api
+
+    print(api.report(command.runs, command.out))
+    return 0
+
+
+def judges(command: Judges) -> int:
+    from demur import api
+    from demur.terminal import agreement_tables
+
+    agreement_tables(api.validate(command.files, command.judges))
+    return 0
+
+
+def list_plugins(command: List) -> int:
+    from demur import api
+    from demur.terminal import plugin_table
+
+    plugin_table(api.plugins())
+    return 0
+
+
+COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
+    "run": (Run, run),
+    "measure": (Measure, measure),
+    "align": (Align, align),
+    "report": (Report, report),
+    "judges": (Judges, judges),
+    "list": (List, list_plugins),
+}
+
+
+def parse(arguments: Sequence[str]) -> tuple[Any, Callable[[Any], int]]:
+    """The command with its options. The method of `align` is read first, and its file alone is imported for its options."""
+    name = arguments[0] if arguments else "--help"
+    if name in COMMANDS:
+        kind, action = COMMANDS[name]
+        kind = with_method(kind, arguments) if kind is Align else kind
+        return tyro.cli(kind, args=arguments[1:], prog=f"demur {name}", description=kind.__doc__), action
+    commands = {name: tyro.conf.subcommand(name, prefix_name=False, constructor=kind) for name, (kind, _) in COMMANDS.items()}
+    union = Annotated[Run, commands["run"]]
+    for name, (kind, _) in COMMANDS.items():
+        union |= Annotated[kind, commands[name]]  # type: ignore[assignment]
+    tyro.cli(
+        union, args=arguments or ["--help"], prog="demur", description="Make a safety-aligned language model say no only when it should."
+    )
+    raise UserError(f"give a command: {', '.join(COMMANDS)}")
+
+
+def with_method(kind: type, arguments: Sequence[str]) -> type:
+    from demur.plugins import load_module
+
+    name = option_value(arguments, "--method") or Align.method
+    config: Any = load_module("methods", name).Config
+    options = ("options", Annotated[config, OmitArgPrefixes], field(default_factory=config))
+    return make_dataclass("Align", [options], bases=(kind,), frozen=True, namespace={"__doc__": kind.__doc__})
+
+
+def option_value(arguments: Sequence[str], option: str) -> str:
+    for index, argument in enumerate(arguments):
+        if argument.startswith(f"{option}="):
+            return argument.removeprefix(f"{option}=")
+        if argument == option and index + 1 < len(arguments):
+            return arguments[index + 1]
+    return ""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 done, 1 failed, 2 bad usage or bad input."""
+    try:
+        command, action = parse(sys.argv[1:] if arguments is None else arguments)
+        code = action(command)
+    except UserError as error:
+        print(f"demur: {error}", file=sys.stderr)
+        code = BAD_INPUT
+    except OSError as error:
+        print(f"demur: {describe(error)}", file=sys.stderr)
+        code = FAILED
+    except KeyboardInterrupt:
+        print("demur: interrupted; the same command goes on from here", file=sys.stderr)
+        code = FAILED
+    sys.exit(code)
+
+
+def describe(error: OSError) -> str:
+    """A failed disk or network operation in one line: what, where, what to do."""
+    import errno
+
+    where = error.filename or "a file"
+    advice = {errno.ENOSPC: "free some disk space and run the same command again", errno.EACCES: "check the permissions"}
+    return f"{where}: {error.strerror or error}; {advice.get(error.errno or 0, 'mend it and run the same command again')}"

@@ -1,0 +1,59 @@
+"""What a run was made with: versions, hardware, hashes. Never a secret: nothing is read from the environment."""
+
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+from demur.chat import Chat
+from demur.types import UserError
+
+PACKAGES = ("demur", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers")
+
+
+def versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}
+
+
+def machine() -> dict[str, str | int]:
+    import torch
+
+    accelerators = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count() or 0,
+        "accelerators": ", ".join(accelerators),
+    }
+
+
+def text_hash(texts: Iterable[str]) -> str:
+    """SHA-256 of a list of texts, order included."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    return digest.hexdigest()
+
+
+def model_hash(chat: Chat) -> str:
+    """SHA-256 of a local model's weights, or the commit of a model from the Hub."""
+    folder = Path(chat.source)
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")) if folder.is_dir() else []:
+        with file.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+    commit = getattr(chat.model.config, "_commit_hash", None)
+    return digest.hexdigest() if folder.is_dir() else f"commit {commit}"
+
+
+def read_seconds(file: Path) -> dict[str, float]:
+    """The seconds that earlier, interrupted attempts at this run took, step by step."""
+    if not file.is_file():
+        return {}
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8"))["seconds"])
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+        raise UserError(f"{file}: damaged; delete it and run again") from None

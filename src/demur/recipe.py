@@ -1,0 +1,136 @@
+"""A recipe: which models are loaded or made, and what is measured. Read from TOML, checked, written back with every default."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from demur.options import ChatOptions, Measurement
+from demur.plugins import Room, Spec, check, load_plugin
+from demur.types import UserError
+
+
+@dataclass(frozen=True)
+class ModelRecipe:
+    """A model: loaded, or made by a method from another one."""
+
+    load: str = ""
+    """Local folder, Hub id, PEFT adapter, demo/base or demo/chat."""
+    start: str = ""
+    """Name of the model of this recipe that the method starts from."""
+    method: str | dict[str, Any] = ""
+    """Method with its options."""
+    chat: ChatOptions = field(default_factory=ChatOptions)
+    """How the model is loaded."""
+
+    @property
+    def method_name(self) -> str:
+        return "none" if not self.method else str(self.method["name"]) if isinstance(self.method, dict) else self.method
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a run does."""
+
+    models: dict[str, ModelRecipe]
+    """Models by name, in the order in which they are made and measured."""
+    measure: Measurement
+    """What is measured on each of them."""
+    defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Options by method, for all models made with it."""
+    title: str = ""
+    """The question that the run answers, shown on its report."""
+    seed: int = 0
+    """Seed of data, training and sampling."""
+
+
+def read_recipe(path: str, settings: Sequence[str] = (), seed: int | None = None) -> Recipe:
+    """The recipe in a TOML file ("": the embedded demo), changed by `settings` (KEY=VALUE with dotted keys), checked and resolved."""
+    name = path or "the demo recipe"
+    table = parse(Path(path).read_text(encoding="utf-8") if path else demo_recipe(), name) if not path or exists(path) else {}
+    for setting in settings:
+        put(table, setting)
+    if seed is not None:
+        table["seed"] = seed
+    return resolve(check(Recipe, table, name), name)
+
+
+def exists(path: str) -> bool:
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such recipe; give a TOML file, or no name at all for the embedded demo")
+    return True
+
+
+def demo_recipe() -> str:
+    return files("demur.demo").joinpath("recipe.toml").read_text(encoding="utf-8")
+
+
+def parse(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{name}: not TOML: {error}") from None
+
+
+def put(table: dict[str, Any], setting: str) -> None:
+    """Set one dotted key: `models.base.load=PATH`. The value is read as TOML where it is valid TOML, else as text."""
+    key, equals, text = setting.partition("=")
+    if not equals:
+        raise UserError(f"--set {setting}: write it as KEY=VALUE, for example measure.generation.max_tokens=128")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise UserError(f"--set {setting}: {parent!r} is no table")
+    table[last] = value
+
+
+def resolve(recipe: Recipe, name: str) -> Recipe:
+    """Check every plugin and fill in every option, so that the result says all that is needed to repeat the run."""
+    models: dict[str, ModelRecipe] = {}
+    for model_name, model in recipe.models.items():
+        models[model_name] = resolve_model(recipe, model_name, model, models, name)
+    if not models:
+        raise UserError(f"{name}: no models; add a table [models.NAME]")
+    rooms: tuple[Room, ...] = ("suites", "attacks", "judges")
+    measured: dict[str, list[Any]] = {room: [full_spec(room, spec) for spec in getattr(recipe.measure, room)] for room in rooms}
+    if not all(measured.values()):
+        raise UserError(f"{name}: measure needs at least one suite, one attack and one judge")
+    generation = replace(recipe.measure.generation, seed=recipe.seed)
+    return Recipe(models, Measurement(**measured, generation=generation), {}, recipe.title, recipe.seed)
+
+
+def resolve_model(recipe: Recipe, name: str, model: ModelRecipe, earlier: Mapping[str, ModelRecipe], where: str) -> ModelRecipe:
+    if bool(model.load) == bool(model.start):
+        raise UserError(f"{where}: models.{name} needs either 'load' (a model) or 'start' (a model above it) with a 'method'")
+    if model.load:
+        if model.method:
+            raise UserError(f"{where}: models.{name}: a loaded model has no method; load it under a name of its own, and start from that")
+        return model
+    if model.start not in earlier:
+        raise UserError(f"{where}: models.{name}: start = {model.start!r} is no model above it; known: {', '.join(earlier) or 'none'}")
+    if not model.method:
+        raise UserError(f"{where}: models.{name}: a model with 'start' needs a 'method'")
+    table = {"name": model.method} if isinstance(model.method, str) else model.method
+    method = full_spec("methods", recipe.defaults.get(model.method_name, {}) | table)
+    return ModelRecipe(start=model.start, method=method, chat=model.chat)
+
+
+def full_spec(room: Room, spec: Spec) -> dict[str, Any]:
+    """The table that names a plugin and all its options."""
+    plugin = load_plugin(room, spec)
+    name = plugin.name.partition("/")[0] if hasattr(plugin.config, "part") and not plugin.name.endswith(".py") else plugin.name
+    return {"name": name} | asdict(plugin.config)
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The resolved recipe: `demur run` of this text repeats the run."""
+    return tomli_w.dumps(asdict(recipe))

@@ -1,0 +1,89 @@
+"""The report: one self-contained HTML page that compares runs. It opens from disk, offline, and requests nothing."""
+
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from demur.report import embed
+from demur.report.answers import Answers, gather, shares
+from demur.report.data import RunData, load_run
+from demur.report.evidence import Evidence, collect
+from demur.report.headline import Headline, headline
+from demur.report.how import account, caveats
+from demur.report.tables import tables
+from demur.report.text import attack_text, plural, points, points_interval
+from demur.report.tradeoff import attack_success, over_refusal
+from demur.types import LABELS, UserError
+
+__all__ = ["RunData", "build_report", "load_run"]
+
+
+def build_report(runs: Sequence[Path], out: Path) -> Path:
+    """Write the page that compares the run folders `runs` to the file `out` and return `out`. Raises UserError for a bad run folder."""
+    if not runs:
+        raise UserError("report: no run folder given; name at least one")
+    evidence = collect([load_run(Path(run)) for run in runs])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(render(evidence), encoding="utf-8", newline="\n")
+    return out
+
+
+def render(evidence: Evidence) -> str:
+    """The whole page as text."""
+    answers, answer = gather(evidence), headline(evidence)
+    template = _environment().get_template("page.html.j2")
+    return template.render(
+        evidence=evidence,
+        answer=answer,
+        tables=tables(evidence),
+        accounts=[account(run) for run in evidence.runs],
+        caveats=caveats(evidence),
+        prompts=sum(suite.prompts for suite in evidence.suites),
+        responses=sum(len(run.responses) for run in evidence.runs),
+        policy=embed.policy(),
+        style=Markup(embed.asset(embed.STYLE)),
+        scripts=[Markup(embed.asset(name)) for name in embed.SCRIPTS],
+        report=embed.script_json(_report(evidence, answer)),
+        answers=embed.script_json(_answers(evidence, answers)),
+        version=_version(),
+    )
+
+
+def _environment() -> Environment:
+    loader = PackageLoader("demur", "report")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.globals |= {"attack_text": attack_text, "plural": plural, "points": points, "points_interval": points_interval}
+    return environment
+
+
+def _report(evidence: Evidence, answer: Headline) -> dict[str, Any]:
+    """What the charts need. The plot begins with the suite and the attack of the headline."""
+    return {
+        "models": [{"name": model.name, "run": model.run, "method": model.method} for model in evidence.models],
+        "suites": [{"name": suite.name, "harmful": suite.harmful} for suite in evidence.suites],
+        "attacks": evidence.attacks,
+        "judges": evidence.judges,
+        "labels": LABELS,
+        "x": [vars(axis) for axis in over_refusal(evidence)],
+        "y": [vars(axis) for axis in attack_success(evidence)],
+        "start": answer.suite,
+        "shares": shares(evidence),
+    }
+
+
+def _answers(evidence: Evidence, answers: Answers) -> dict[str, Any]:
+    """What the explorer needs; read by the script only when the reader comes near."""
+    fields = ("id", "suite", "attack", "kind", "category", "text", "prefill", "reference")
+    prompts = [[getattr(prompt, field) for field in fields] for prompt in answers.prompts]
+    return {"fields": fields, "prompts": prompts, "cells": answers.cells}
+
+
+def _version() -> str:
+    try:
+        return version("demur")
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,75 @@
+"""Every prompt with each model's answer and verdicts, as compact lists for the page's script."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from demur.report.data import RunData
+from demur.report.evidence import Evidence
+from demur.report.tradeoff import interval
+from demur.types import LABELS, Prompt, Verdict
+
+
+@dataclass(frozen=True)
+class Answers:
+    """`prompts` are unique; `cells[i][m]` is model m's answer to prompt i: [text, cut, thinking, [[judge, label, why, exact], ...]],
+    or None."""
+
+    prompts: list[Prompt]
+    cells: list[list[Any]]
+
+
+def gather(evidence: Evidence) -> Answers:
+    """Join prompts, responses and verdicts of all runs; equal prompts of several runs share a row."""
+    rows: dict[Prompt, list[Any]] = {}
+    number = {model.name: index for index, model in enumerate(evidence.models)}
+    for run in evidence.runs:
+        _add_run(rows, run, number)
+    return Answers(list(rows), list(rows.values()))
+
+
+def _add_run(rows: dict[Prompt, list[Any]], run: RunData, number: dict[str, int]) -> None:
+    by_id = {prompt.id: rows.setdefault(prompt, [None] * len(number)) for prompt in run.prompts}
+    verdicts: dict[tuple[str, str], dict[str, Verdict]] = defaultdict(dict)
+    for verdict in run.verdicts:
+        verdicts[verdict.prompt, verdict.model][verdict.judge] = verdict
+    for response in run.responses:
+        if response.prompt in by_id and response.model in number:
+            found = [[v.judge, _label(v), v.why, v.exact] for v in verdicts[response.prompt, response.model].values()]
+            by_id[response.prompt][number[response.model]] = [response.text, int(response.finish == "length"), response.thinking, found]
+
+
+def _label(verdict: Verdict) -> int:
+    """A label that this version does not know counts as unknown."""
+    return LABELS.index(verdict.label if verdict.label in LABELS else "unknown")
+
+
+def shares(evidence: Evidence) -> list[dict[str, Any]]:
+    """For every judge, attack and suite: per model the number of verdicts by label, and the intervals of compliance and refusal."""
+    counts = _count_labels(evidence)
+    panels = [(judge, attack, suite.name) for judge in evidence.judges for attack in evidence.attacks for suite in evidence.suites]
+    made = []
+    for judge, attack, suite in panels:
+        models = [_share(evidence, counts, model.name, suite, attack, judge) for model in evidence.models]
+        made.append({"judge": judge, "attack": attack, "suite": suite, "models": models})
+    return [panel for panel in made if any(panel["models"])]
+
+
+def _count_labels(evidence: Evidence) -> Counter[tuple[str, str, str, str, int]]:
+    """Verdicts by (model, suite, attack, judge, label), each prompt once."""
+    counts: Counter[tuple[str, str, str, str, int]] = Counter()
+    for run in evidence.runs:
+        prompts = {prompt.id: prompt for prompt in run.prompts}
+        latest = {(verdict.prompt, verdict.model, verdict.judge): verdict for verdict in run.verdicts if verdict.prompt in prompts}
+        for verdict in latest.values():
+            prompt = prompts[verdict.prompt]
+            counts[verdict.model, prompt.suite, prompt.attack, verdict.judge, _label(verdict)] += 1
+    return counts
+
+
+def _share(evidence: Evidence, counts: Counter[Any], model: str, suite: str, attack: str, judge: str) -> dict[str, Any] | None:
+    labels = [counts[model, suite, attack, judge, label] for label in range(len(LABELS))]
+    if not sum(labels):
+        return None
+    limits = {name: interval(evidence, model, suite, attack, judge, f"{name}_rate") for name in ("compliance", "refusal")}
+    return {"counts": labels, **limits}

@@ -1,0 +1,134 @@
+"""Read a run folder. Everything in it is untrusted text."""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from demur.types import Comparison, Prompt, Response, Score, UserError, Verdict
+
+FORMAT = 1
+Record = TypeVar("Record", Prompt, Response, Verdict, Score, Comparison)
+
+# Fields that serve as names: they stand in running text, charts and links, where a bidi control would turn its neighbours around.
+NAMES = {"id", "prompt", "model", "suite", "attack", "judge", "category", "method", "metric", "source", "a", "b"}
+BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class RunData:
+    """One run folder in memory. `name` is the folder's name, `title` the question of its recipe, `recipe` the text of recipe.toml;
+    both are "" without one."""
+
+    name: str
+    title: str
+    recipe: str
+    manifest: dict[str, Any]
+    prompts: list[Prompt]
+    responses: list[Response]
+    verdicts: list[Verdict]
+    scores: list[Score]
+    comparisons: list[Comparison]
+
+
+def load_run(folder: Path) -> RunData:
+    """Read a run folder; only results.json must be there. Raises UserError for a folder that is no run and for a damaged file."""
+    folder = Path(folder)
+    results = _results(folder)
+    return RunData(
+        name=name_text(folder.resolve().name),
+        title=_title(folder / "recipe.toml"),
+        recipe=_text(folder / "recipe.toml"),
+        manifest=_manifest(folder / "manifest.json"),
+        prompts=list(_lines(Prompt, folder / "prompts.jsonl")),
+        responses=[row for path in sorted(folder.glob("responses/*.jsonl")) for row in _lines(Response, path)],
+        verdicts=[row for path in sorted(folder.glob("verdicts/*.jsonl")) for row in _lines(Verdict, path)],
+        scores=[_record(Score, row, folder / "results.json") for row in results.get("scores", [])],
+        comparisons=[_record(Comparison, row, folder / "results.json") for row in results.get("comparisons", [])],
+    )
+
+
+def clean_text(text: str) -> str:
+    """`text` with control characters (NUL, escape, ...) as their visible pictures (␀, ␛) and lone surrogates as �; both break a page."""
+    return SURROGATE.sub("\ufffd", CONTROL.sub(lambda match: chr(0x2400 + ord(match[0])), text)).replace("\x7f", "\u2421")
+
+
+def name_text(text: str) -> str:
+    """`clean_text` on one line and without bidi controls."""
+    return BIDI.sub("\ufffd", clean_text(text).replace("\n", " ").replace("\r", " "))
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    path = folder / "results.json"
+    if not path.is_file():
+        raise UserError(f"{folder}: no run folder, it has no results.json; name a folder that `demur run` or `demur measure` wrote")
+    results = _json(path)
+    found = results.get("format") if isinstance(results, dict) else None
+    if found != FORMAT:
+        raise UserError(f"{path}: format {found!r}, this demur reads format {FORMAT}; repeat the run or install the demur that wrote it")
+    return results
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    manifest = _json(path) if path.is_file() else {}
+    if not isinstance(manifest, dict):
+        raise UserError(f"{path}: not a JSON object; repeat the run")
+    return manifest
+
+
+def _text(path: Path) -> str:
+    return clean_text(path.read_text("utf-8", errors="replace")) if path.is_file() else ""
+
+
+def _title(path: Path) -> str:
+    try:
+        return name_text(str(tomllib.loads(_text(path)).get("title", "")))
+    except tomllib.TOMLDecodeError:
+        return ""
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not readable as JSON ({error}); repeat the run") from None
+
+
+def _lines(record: type[Record], path: Path) -> Iterator[Record]:
+    """The records of a JSON Lines file; none when the file is missing. Splits on "\\n" alone: text may hold other line breaks."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                yield _record(record, _line(line, f"{path}:{number}"), path, number)
+
+
+def _line(line: str, place: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{place}: not readable as JSON ({error}); delete the line and resume the run") from None
+
+
+def _record(record: type[Record], row: Any, path: Path, number: int | None = None) -> Record:
+    """One frozen dataclass from a JSON object. Additional fields are ignored: a newer demur may have written them."""
+    place = f"{path}:{number}" if number else str(path)
+    if not isinstance(row, dict):
+        raise UserError(f"{place}: a {record.__name__} is a JSON object, found {type(row).__name__}; repeat the run")
+    missing = [field.name for field in fields(record) if field.default is MISSING and field.name not in row]
+    if missing:
+        raise UserError(f"{place}: a {record.__name__} without {', '.join(missing)}; repeat the run")
+    known = {field.name for field in fields(record)}
+    return record(**{key: _clean(key, value) for key, value in row.items() if key in known})
+
+
+def _clean(key: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return name_text(value) if key in NAMES else clean_text(value)

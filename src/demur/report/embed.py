@@ -1,0 +1,52 @@
+"""Put data, styles and scripts into one page that may run nothing else."""
+
+import base64
+import hashlib
+import json
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from markupsafe import Markup
+
+PARTS = ("page.js", "labels.js", "tradeoff.js", "shares.js", "card.js", "explorer.js")
+SCRIPTS = ("vendor/d3.min.js", "vendor/plot.umd.min.js", *PARTS)
+STYLE = "page.css"
+CHART_CLASS = "chart"  # the className that the scripts give to Plot
+ESCAPES = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"}
+
+
+def script_json(value: Any) -> Markup:
+    """`value` as JSON that cannot end its script element, open a comment or break a line."""
+    return Markup(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).translate(ESCAPES))
+
+
+@cache
+def asset(name: str) -> str:
+    """One of the page's own files, checked to be safe between script or style tags."""
+    text = files("demur.report").joinpath(*name.split("/")).read_text("utf-8").replace("\r\n", "\n")
+    if re.search(r"</(script|style)|<!--", text, re.IGNORECASE):
+        raise ValueError(f"{name} would end its element in the page")
+    return text
+
+
+def source_hash(text: str) -> str:
+    """The Content-Security-Policy source of an inline script or style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def policy() -> str:
+    """Only the page's own scripts and styles, no network, no HTML from strings."""
+    scripts = " ".join(source_hash(asset(name)) for name in SCRIPTS)
+    styles = " ".join(source_hash(text) for text in (asset(STYLE), plot_style()))
+    rules = ["default-src 'none'", f"script-src {scripts}", f"style-src {styles}", "img-src data:", "base-uri 'none'", "form-action 'none'"]
+    return "; ".join([*rules, "require-trusted-types-for 'script'", "trusted-types 'none'"])
+
+
+def plot_style() -> str:
+    """The style sheet that Plot writes into every chart. Raises ValueError when the vendored Plot no longer has it."""
+    found = re.findall(r"`(:where\(\.\$\{\w\}\) \{\\n  --plot-background:[^`]*)`", asset("vendor/plot.umd.min.js"))
+    if len(found) != 1:
+        raise ValueError("vendor/plot.umd.min.js: Plot's style sheet was not found; adapt embed.plot_style to the new version")
+    return re.sub(r"\$\{\w\}", CHART_CLASS, found[0]).replace("\\n", "\n")

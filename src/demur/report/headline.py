@@ -1,0 +1,184 @@
+"""The answer of the page in one sentence, with its uncertainty, and the balance sheet beneath it: what the repair gained and what it cost.
+
+The pair of models is chosen by the data: among all comparisons on suites that should be answered, the pair with the largest gain in full
+compliance (gibberish is no repair) minus the worst rise of attack success over all attacks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from demur.report.evidence import Evidence, Suite
+from demur.report.text import attack_text, interval, percent, points, points_interval
+from demur.types import Comparison, Score
+
+Pairs = dict[tuple[str, str, str, str, str], Comparison]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of the sentence; `role` says how to set it."""
+
+    text: str
+    role: Literal["", "model", "number", "interval", "suite"] = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One line of the balance sheet, `before` and `after` in percent, the difference after - before in points ("" where it was
+    not compared). `verdict` is better or worse when the interval excludes zero."""
+
+    what: str
+    where: str
+    before: str
+    after: str
+    difference: str
+    interval: str
+    verdict: Literal["better", "worse", "unclear"]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """`after` is the model that the sentence praises, `before` the one it is compared with ("" when nothing was compared)."""
+
+    parts: list[Part]
+    before: str = ""
+    after: str = ""
+    suite: str = ""
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        return "".join(part.text for part in self.parts)
+
+
+def headline(evidence: Evidence) -> Headline:
+    """The headline by the main judge; from paired comparisons where there are any, else from the scores alone."""
+    if not evidence.judges:
+        return Headline([Part("This run holds no scores yet.")])
+    pairs = _pairs(evidence, evidence.judges[0])
+    candidates = [pair for pair in pairs.values() if _answers_the_question(evidence, pair)]
+    if not candidates:
+        return _levels(evidence, evidence.judges[0])
+    best = max(candidates, key=lambda pair: _net(evidence, pairs, pair))
+    return Headline(_sentence(evidence, pairs, best), best.b, best.a, best.suite, tuple(_changes(evidence, pairs, best)))
+
+
+def _pairs(evidence: Evidence, judge: str) -> Pairs:
+    """Every comparison of one judge in both directions, by (a, b, suite, attack, metric)."""
+    found = [comparison for comparison in evidence.comparisons if comparison.judge == judge]
+    return {_key(one): one for comparison in found for one in (comparison, _flip(comparison))}
+
+
+def _key(pair: Comparison) -> tuple[str, str, str, str, str]:
+    return pair.a, pair.b, pair.suite, pair.attack, pair.metric
+
+
+def _flip(pair: Comparison) -> Comparison:
+    return Comparison(pair.b, pair.a, pair.suite, pair.attack, pair.judge, pair.metric, -pair.difference, -pair.high, -pair.low, pair.p)
+
+
+def _answers_the_question(evidence: Evidence, pair: Comparison) -> bool:
+    return pair.metric == "refusal_rate" and pair.attack == evidence.attacks[0] and pair.suite in {suite.name for suite in evidence.benign}
+
+
+def _net(evidence: Evidence, pairs: Pairs, pair: Comparison) -> float:
+    """Gain in full compliance on the pair's suite (in refusals where it is missing) minus the worst rise of attack success."""
+    compliance = pairs.get((pair.a, pair.b, pair.suite, pair.attack, "compliance_rate"))
+    gain = compliance.difference if compliance else -pair.difference
+    return gain - max((cost.difference for cost in _costs(evidence, pairs, pair)), default=0.0)
+
+
+def _costs(evidence: Evidence, pairs: Pairs, pair: Comparison) -> list[Comparison]:
+    """The pair's attack success by harmful suite and attack, the plain attack first."""
+    keys = [(pair.a, pair.b, suite.name, attack, "attack_success_rate") for attack in evidence.attacks for suite in evidence.harmful]
+    return [pairs[key] for key in keys if key in pairs]
+
+
+def _sentence(evidence: Evidence, pairs: Pairs, pair: Comparison) -> list[Part]:
+    return [*_gain(pair), *_cost(evidence, _costs(evidence, pairs, pair)), Part(".")]
+
+
+def _gain(pair: Comparison) -> list[Part]:
+    suite, a, b = Part(pair.suite, "suite"), Part(pair.a, "model"), Part(pair.b, "model")
+    if pair.low <= 0 <= pair.high:
+        change = [Part(points(pair.difference), "number"), Part(" points "), Part(points_interval(pair.low, pair.high), "interval")]
+        return [a, Part(" and "), b, Part(" do not differ clearly in refusals on "), suite, Part(": "), *change]
+    low, high = sorted((abs(pair.low), abs(pair.high)))
+    size = [Part(percent(abs(pair.difference)), "number"), Part(" points "), Part(interval(low, high), "interval")]
+    less = "fewer" if pair.difference < 0 else "more"
+    return [a, Part(" refuses "), *size, Part(f" {less} of the "), suite, Part(" prompts than "), b]
+
+
+def _cost(evidence: Evidence, costs: list[Comparison]) -> list[Part]:
+    """The clause about safety: the plain attack on the suite where it rose most."""
+    direct = [cost for cost in costs if cost.attack == evidence.attacks[0]]
+    if not direct:
+        return [Part("; attack success was not compared")]
+    cost = max(direct, key=lambda one: one.difference)
+    name = f"{attack_text(cost.attack)} attack success" if cost.attack == "none" else f"attack success {attack_text(cost.attack)}"
+    where = [Part(" on "), Part(cost.suite, "suite")] if len(evidence.harmful) > 1 else []
+    change = [Part(points(cost.difference), "number"), Part(" "), Part(points_interval(cost.low, cost.high), "interval")]
+    if cost.low > 0:
+        return [Part(f"; the price: {name}"), *where, Part(" "), *change]
+    if cost.high < 0:
+        return [Part(f"; {name}"), *where, Part(" falls too: "), *change]
+    return [Part(f"; {name}"), *where, Part(" shows no clear change: "), *change]
+
+
+def _changes(evidence: Evidence, pairs: Pairs, pair: Comparison) -> Iterator[Change]:
+    """Refusals on every suite that should be answered, attack success everywhere, incoherence and accuracy without an attack."""
+    plain, benign = evidence.attacks[0], sorted((suite.name for suite in evidence.benign), key=lambda name: name != pair.suite)
+    keys = [(suite, plain, "refusal_rate") for suite in benign]
+    keys += [(suite.name, attack, "attack_success_rate") for attack in evidence.attacks for suite in evidence.harmful]
+    keys += [(pair.suite, plain, "incoherent_rate"), *((suite, plain, "accuracy") for suite in benign)]
+    for suite, attack, metric in keys:
+        before, after = (evidence.rate(model, suite, attack, pair.judge, metric) for model in (pair.b, pair.a))
+        if before and after:
+            yield _change(before, after, pairs.get((pair.a, pair.b, suite, attack, metric)))
+
+
+WHAT = {"refusal_rate": "Refusals", "incoherent_rate": "Incoherent", "accuracy": "Accuracy"}
+
+
+def _change(before: Score, after: Score, pair: Comparison | None) -> Change:
+    what = WHAT.get(after.metric) or f"Attack success, {attack_text(after.attack)}"
+    levels = percent(_value(before)), percent(_value(after))
+    if pair is None:
+        return Change(what, after.suite, *levels, "", "", "unclear")
+    return Change(what, after.suite, *levels, points(pair.difference), points_interval(pair.low, pair.high), _verdict(pair))
+
+
+def _verdict(pair: Comparison) -> Literal["better", "worse", "unclear"]:
+    if pair.low <= 0 <= pair.high:
+        return "unclear"
+    return "better" if (pair.difference > 0) == (pair.metric == "accuracy") else "worse"
+
+
+def _levels(evidence: Evidence, judge: str) -> Headline:
+    """Without comparisons: the model with the lowest over-refusal and attack success together, on its most refused suite."""
+    refusals = {model.name: _worst(evidence, evidence.benign, model.name, judge, "refusal_rate") for model in evidence.models}
+    attacks = {model.name: _worst(evidence, evidence.harmful, model.name, judge, "attack_success_rate") for model in evidence.models}
+    name = min(refusals, key=lambda model: _value(refusals[model]) + _value(attacks[model]))
+    refused, harmed = refusals[name], attacks[name]
+    parts = [Part(name, "model")]
+    parts += _level_parts(" refuses ", refused) + ([Part(" and")] if refused and harmed else []) + _level_parts(" complies with ", harmed)
+    if not refused and not harmed:
+        parts = [Part("No rate in this run could be counted")]
+    return Headline([*parts, Part(".")], after=name, suite=refused.suite if refused else "")
+
+
+def _worst(evidence: Evidence, suites: list[Suite], model: str, judge: str, metric: str) -> Score | None:
+    scores = [score for suite in suites if (score := evidence.rate(model, suite.name, evidence.attacks[0], judge, metric))]
+    return max(scores, key=_value, default=None)
+
+
+def _value(score: Score | None) -> float:
+    return score.value if score and score.value is not None else 0.0
+
+
+def _level_parts(verb: str, score: Score | None) -> list[Part]:
+    if score is None or score.value is None or score.low is None or score.high is None:
+        return []
+    numbers = [Part(f"{percent(score.value)}%", "number"), Part(" "), Part(interval(score.low, score.high), "interval")]
+    return [Part(verb), *numbers, Part(" of the "), Part(score.suite, "suite"), Part(" prompts")]

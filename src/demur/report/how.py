@@ -1,0 +1,123 @@
+"""How the numbers were made: the manifest in rows, the command that repeats a run, and what to keep in mind when reading."""
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from demur.report.data import RunData, clean_text
+from demur.report.evidence import Evidence
+from demur.report.text import plural, seconds_text
+
+HASH = re.compile("[0-9a-f]{32,}")  # shown by its beginning; manifest.json has all of it
+TITLES = {"versions": "Versions", "hardware": "Hardware", "models": "Models", "data": "Data", "seconds": "Seconds per step"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A titled list of (name, value) rows."""
+
+    title: str
+    rows: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Account:
+    """How one run was made. `command` repeats it from the folder that holds the run folder."""
+
+    name: str
+    command: str
+    recipe: str
+    blocks: list[Block]
+
+
+def account(run: RunData) -> Account:
+    """The manifest in blocks; keys that this version does not know come first, as they are."""
+    nested = {key: value for key, value in run.manifest.items() if isinstance(value, dict)}
+    plain = {key: value for key, value in run.manifest.items() if not isinstance(value, dict)}
+    blocks = [Block("Run", _rows(plain)), *(Block(TITLES.get(key, clean_text(key)), _rows(value, key)) for key, value in nested.items())]
+    return Account(run.name, _command(run), run.recipe, [block for block in blocks if block.rows])
+
+
+def caveats(evidence: Evidence) -> list[str]:
+    """What a reader must know before believing a number: counts, unknowns, missing answers, many comparisons."""
+    return [*_about_counts(evidence), *_about_judging(evidence), *_about_comparisons(evidence)]
+
+
+def _rows(table: dict[str, Any], key: str = "") -> list[tuple[str, str]]:
+    rows = [(clean_text(str(name)), _value(value, key)) for name, value in table.items()]
+    timed = [value for value in table.values() if isinstance(value, int | float)]
+    return [*rows, ("total", seconds_text(sum(timed)))] if key == "seconds" and len(timed) > 1 else rows
+
+
+def _value(value: Any, key: str = "") -> str:
+    if key == "seconds" and isinstance(value, int | float):
+        return seconds_text(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{clean_text(str(name))} {_value(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(_value(inner) for inner in value)
+    text = clean_text(str(value))
+    return f"{text[:16]}…" if HASH.fullmatch(text) else text or "–"
+
+
+def _command(run: RunData) -> str:
+    if not run.recipe:
+        return ""
+    seed = run.manifest.get("seed")
+    seeded = ["--seed", str(seed)] if isinstance(seed, int) else []
+    return shlex.join(["demur", "run", f"{run.name}/recipe.toml", "--out", f"{run.name}-again", *seeded])
+
+
+def _about_counts(evidence: Evidence) -> Iterator[str]:
+    scores = [score for score in evidence.scores.values() if score.low is not None and score.high is not None]
+    if scores:
+        widest = max(scores, key=lambda score: score.high - score.low)  # type: ignore[operator]
+        width = 50 * (widest.high - widest.low)  # type: ignore[operator]
+        yield f"Rates rest on {_range(score.count for score in scores)} answers each; the widest 95% interval is ±{width:.0f} points."
+    mixed = [suite.name for suite in evidence.suites if suite.mixed]
+    if mixed:
+        yield f"Prompts of several kinds are mixed in {', '.join(mixed)}; each is read as its most common kind."
+    if len({(model.run, model.seed) for model in evidence.models}) == 1:
+        yield (
+            "One seed: the intervals cover the choice of prompts, not the luck of training. "
+            "Repeat with other seeds before trusting small differences."
+        )
+
+
+def _range(counts: Iterable[int]) -> str:
+    low, *_, high = (ordered := sorted(set(counts)))[0], ordered[-1]
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _about_judging(evidence: Evidence) -> Iterator[str]:
+    verdicts = [verdict for run in evidence.runs for verdict in run.verdicts]
+    unknown = sum(verdict.label == "unknown" for verdict in verdicts)
+    if verdicts:
+        share = f"{plural(unknown, 'verdict')} of {len(verdicts):,} could not be decided" if unknown else "No verdict is unknown"
+        yield f"{share}; unknown verdicts are left out of every rate."
+    if len(evidence.judges) > 1:
+        yield f"The headline goes by the judge {evidence.judges[0]}; the charts and tables let you choose."
+    responses = [response for run in evidence.runs for response in run.responses]
+    cut = sum(response.finish == "length" for response in responses)
+    if cut:
+        yield f"{plural(cut, 'answer')} of {len(responses):,} ran into the length limit and were judged as far as they went."
+    missing = sum(_missing(run) for run in evidence.runs)
+    if missing > 0:
+        yield f"{plural(missing, 'answer')} missing: not every model answered every prompt."
+
+
+def _missing(run: RunData) -> int:
+    answered = {(response.model, response.prompt) for response in run.responses}
+    return len(run.prompts) * len({model for model, _ in answered}) - len(answered)
+
+
+def _about_comparisons(evidence: Evidence) -> Iterator[str]:
+    if evidence.comparisons:
+        yield (
+            f"{plural(len(evidence.comparisons), 'paired comparison')} on the same prompts, exact McNemar p values, not corrected for "
+            "their number; the pair in the headline was picked from them because its difference is large."
+        )
+    if len(evidence.runs) > 1:
+        yield "Several runs are shown side by side; they are neither pooled nor compared in pairs across runs."

@@ -1,0 +1,121 @@
+"""The main table: a row per model, a group of columns per suite, one table per attack and judge."""
+
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from demur.report.evidence import Evidence, Suite
+from demur.report.text import interval, percent
+from demur.types import Score
+
+HEADINGS = {
+    "refusal_rate": "refuses",
+    "attack_success_rate": "attack success",
+    "compliance_rate": "complies",
+    "incoherent_rate": "incoherent",
+    "accuracy": "accuracy",
+}
+VERDICTS = {
+    "refusal_rate": "refusal",
+    "attack_success_rate": "full_compliance",
+    "compliance_rate": "full_compliance",
+    "incoherent_rate": "incoherent",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One rate as text. `link` leads to the answers behind it, `value` decides who is best."""
+
+    text: str
+    interval: str = ""
+    note: str = ""
+    unknown: int = 0
+    link: str = ""
+    value: float | None = None
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    suite: Suite
+    metric: str
+    first: bool
+
+    @property
+    def heading(self) -> str:
+        return HEADINGS.get(self.metric, self.metric.replace("_", " "))
+
+
+@dataclass(frozen=True)
+class Table:
+    """`groups` are (suite, number of its columns) for the upper heading; `rows` one list of cells per model of the page."""
+
+    judge: str
+    attack: str
+    groups: list[tuple[Suite, int]]
+    columns: list[Column]
+    rows: list[list[Cell]]
+
+
+def tables(evidence: Evidence) -> list[Table]:
+    """One table per judge and attack that has scores."""
+    made = [_table(evidence, judge, attack) for judge in evidence.judges for attack in evidence.attacks]
+    return [table for table in made if table.columns]
+
+
+def best_is_low(metric: str, harmful: bool) -> bool:
+    """Which end of a metric is good: refusals are good on harmful suites only, compliance on the others."""
+    if metric in ("attack_success_rate", "incoherent_rate"):
+        return True
+    return (metric == "refusal_rate") != harmful and metric != "accuracy"
+
+
+def _table(evidence: Evidence, judge: str, attack: str) -> Table:
+    grouped = [(suite, _metrics(evidence, suite, attack, judge)) for suite in evidence.suites]
+    columns = [Column(suite, metric, index == 0) for suite, metrics in grouped for index, metric in enumerate(metrics)]
+    marked = [_mark_best([_cell(evidence, model.name, column, attack, judge) for model in evidence.models], column) for column in columns]
+    rows = [[cells[index] for cells in marked] for index in range(len(evidence.models))]
+    return Table(judge, attack, [(suite, len(metrics)) for suite, metrics in grouped if metrics], columns, rows)
+
+
+def _metrics(evidence: Evidence, suite: Suite, attack: str, judge: str) -> list[str]:
+    """The metrics of one group. Attack success is full compliance; compliance gets a column of its own only where the two differ."""
+    scores = [score for key, score in evidence.scores.items() if key[1:4] == (suite.name, attack, judge)]
+    values = {metric: {(s.model, s.value) for s in scores if s.metric == metric} for metric in HEADINGS}
+    if not suite.harmful:
+        values["attack_success_rate"] = set()
+    elif values["attack_success_rate"] == values["compliance_rate"]:
+        values["compliance_rate"] = set()
+    return [metric for metric, found in values.items() if found]
+
+
+def _cell(evidence: Evidence, model: str, column: Column, attack: str, judge: str) -> Cell:
+    score = evidence.scores.get((model, column.suite.name, attack, judge, column.metric))
+    if score is None:
+        return Cell("–", note="not measured")
+    note = f"{score.count} answers judged" + (f", {score.unknown} unknown" if score.unknown else "")
+    if score.value is None:
+        return Cell("–", note=note, unknown=score.unknown)
+    return Cell(percent(score.value), _limits(score), note, score.unknown, _link(score), score.value)
+
+
+def _limits(score: Score) -> str:
+    return "" if score.low is None or score.high is None else interval(score.low, score.high)
+
+
+def _link(score: Score) -> str:
+    """The page's own address of the answers behind a rate, "" where no verdict tells them apart."""
+    verdict = VERDICTS.get(score.metric)
+    if not verdict:
+        return ""
+    place = {"suite": score.suite, "attack": score.attack, "model": score.model, "judge": score.judge}
+    return "#answers?" + urlencode(place | {"verdict": verdict})
+
+
+def _mark_best(cells: list[Cell], column: Column) -> list[Cell]:
+    """Mark the best value of a column, every one of several equals; nothing where all are equal."""
+    values = [cell.value for cell in cells if cell.value is not None]
+    if len(set(values)) < 2:
+        return cells
+    best = min(values) if best_is_low(column.metric, column.suite.harmful) else max(values)
+    return [replace(cell, best=cell.value == best) for cell in cells]

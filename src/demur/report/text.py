@@ -1,0 +1,47 @@
+"""Rates and differences as text. Rates come in 0..1 and are shown in percent; a minus sign is U+2212."""
+
+
+def percent(value: float) -> str:
+    """0.934 -> "93"; within one percent of an end one decimal is kept, so that 0.4% is not shown as none."""
+    number = 100 * value
+    digits = 1 if 0 < min(number, 100 - number) < 1 else 0
+    return signless(f"{number:.{digits}f}")
+
+
+def points(difference: float) -> str:
+    """A signed difference in percentage points: 0.014 -> "+1", -0.92 -> "−92"; below one point one decimal is kept."""
+    number = 100 * difference
+    text = f"{number:+.{1 if 0.05 <= abs(number) < 1 else 0}f}"
+    return signless(text).replace("-", "−") if float(text) else "0"
+
+
+def interval(low: float, high: float) -> str:
+    """A 95% interval of a rate, in percent."""
+    return f"[{percent(low)}, {percent(high)}]"
+
+
+def points_interval(low: float, high: float) -> str:
+    """A 95% interval of a difference, in percentage points."""
+    return f"[{points(low)}, {points(high)}]"
+
+
+def signless(text: str) -> str:
+    return text.lstrip("-") if not float(text) else text
+
+
+def attack_text(attack: str) -> str:
+    """How an attack reads after "attack success"."""
+    return "direct" if attack == "none" else f"under {attack}"
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def seconds_text(seconds: float) -> str:
+    """75 -> "1 min 15 s"."""
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

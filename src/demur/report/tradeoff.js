@@ -1,0 +1,228 @@
+"use strict";
+// The trade-off: over-refusal to the right, attack success upwards, lower left is better.
+
+(() => {
+  const place = document.getElementById("tradeoff-plot");
+  const MARGIN = { top: 14, right: 18, bottom: 46, left: 56 };
+  const PAD = 20; // between the frame and zero, so that a point at zero is whole
+  let x = report.x.find((axis) => axis.key === report.start) ?? report.x[0];
+  let y = report.y[0];
+
+  /** One point per model that has both rates: {model, x, y, xs: [low, high], ys: [low, high]}. */
+  function points() {
+    return report.models.flatMap((_, model) => {
+      const [h, v] = [x.rates[state.judge]?.[model], y.rates[state.judge]?.[model]];
+      return h && v ? [{ model, x: h[0], y: v[0], h, v }] : [];
+    });
+  }
+
+  /** The points that no other point beats on both axes, from left to right. */
+  function front(all) {
+    const beats = (one, other) => one.x <= other.x && one.y <= other.y && (one.x < other.x || one.y < other.y);
+    return all.filter((point) => !all.some((other) => beats(other, point))).sort((one, other) => one.x - other.x || other.y - one.y);
+  }
+
+  /** The step line that bounds everything the front's models are better than. */
+  const staircase = (best, right, top) => [{ x: best[0].x, y: top }, ...best, { x: right, y: best.at(-1).y }];
+
+  const end = (highs) => Math.min(1, Math.max(0.1, 1.06 * Math.max(...highs)));
+
+  function draw() {
+    place.replaceChildren();
+    const all = x && y ? points() : [];
+    fillTable();
+    if (!all.length)
+      return place.append(el("p", { class: "empty" }, "Nothing to plot: no model has both an over-refusal and an attack success rate."));
+    const width = Math.max(280, place.clientWidth);
+    const height = Math.round(Math.min(440, Math.max(300, 0.68 * width)));
+    const [right, top] = [end(all.map((point) => point.h[2])), end(all.map((point) => point.v[2]))];
+    const scale = {
+      x: d3.scaleLinear([0, right], [MARGIN.left + PAD, width - MARGIN.right]),
+      y: d3.scaleLinear([0, top], [height - MARGIN.bottom - PAD, MARGIN.top]),
+    };
+    const svg = Plot.plot({
+      className: "chart",
+      width,
+      height,
+      marginTop: MARGIN.top,
+      marginRight: MARGIN.right,
+      marginBottom: MARGIN.bottom,
+      marginLeft: MARGIN.left,
+      x: { domain: [0, right], range: scale.x.range(), label: null },
+      y: { domain: [0, top], range: scale.y.range(), label: null },
+      marks: [...frame(right, top), ...best(front(all), right, top), ...labels(all, scale, width, height), ...crosses(all), tip(all)],
+    });
+    place.append(titles(svg, width, height));
+  }
+
+  function frame(right, top) {
+    const ticks = { tickFormat: (value) => String(Math.round(100 * value)), tickSize: 0, tickPadding: 8 };
+    const few = (most) => d3.ticks(0, most, 5).filter((value) => Math.abs(100 * value - Math.round(100 * value)) < 1e-9);
+    return [
+      Plot.gridX(few(right), { stroke: "var(--grid)", strokeOpacity: 1 }),
+      Plot.gridY(few(top), { stroke: "var(--grid)", strokeOpacity: 1 }),
+      Plot.axisX(few(right), ticks),
+      Plot.axisY(few(top), ticks),
+    ];
+  }
+
+  function best(points_, right, top) {
+    if (points_.length < 1) return [];
+    return [
+      Plot.line(staircase(points_, right, top), {
+        x: "x",
+        y: "y",
+        curve: "step-after",
+        stroke: "var(--muted)",
+        strokeDasharray: "1,5",
+        strokeLinecap: "round",
+        strokeWidth: 1.75,
+      }),
+    ];
+  }
+
+  function crosses(all) {
+    return all.flatMap((point) => {
+      const stroke = { stroke: colour(point.model), strokeWidth: 1.5, strokeOpacity: 0.75 };
+      return [
+        Plot.ruleY([point], { y: "y", x1: (p) => p.h[1], x2: (p) => p.h[2], ...stroke }),
+        Plot.ruleX([point], { x: "x", y1: (p) => p.v[1], y2: (p) => p.v[2], ...stroke }),
+        Plot.dot([point], {
+          x: "x",
+          y: "y",
+          symbol: shape(point.model),
+          r: 5.5,
+          fill: colour(point.model),
+          stroke: "var(--paper)",
+          strokeWidth: 1.2,
+        }),
+      ];
+    });
+  }
+
+  /** A label for each point that has room for one; the table next to the plot has the marks of the others. */
+  function labels(all, scale, width, height) {
+    const dots = all.map((point) => [scale.x(point.x), scale.y(point.y)]);
+    const crosses_ = all.flatMap((point, at) => [
+      [scale.x(point.h[1]), dots[at][1] - 2, scale.x(point.h[2]), dots[at][1] + 2],
+      [dots[at][0] - 2, scale.y(point.v[2]), dots[at][0] + 2, scale.y(point.v[1])],
+    ]);
+    const steps = d3.pairs(front(all)).flatMap(([one, next]) => [
+      [scale.x(one.x), scale.y(one.y) - 0.5, scale.x(next.x), scale.y(one.y) + 0.5],
+      [scale.x(next.x) - 0.5, scale.y(one.y), scale.x(next.x) + 0.5, scale.y(next.y)],
+    ]);
+    const texts = all.map((point) => shorten(report.models[point.model].name, width < 480 ? 18 : 28));
+    const frame = [MARGIN.left + 2, 2, width - 2, height - MARGIN.bottom + 2];
+    const places = placeLabels(dots, texts, [...crosses_, ...steps], frame);
+    return all.flatMap((point, at) => (places[at] ? label(point, texts[at], places[at]) : []));
+  }
+
+  function label(point, text, { dx, dy, anchor, far }) {
+    const line = { draw: (path, length) => (path.moveTo(0, 0), path.lineTo(0, -length)) };
+    const turn = { length: Math.max(0, far - 14), rotate: (Math.atan2(dx, -dy) * 180) / Math.PI, anchor: "middle", shape: line };
+    const leader = Plot.vector([point], { x: "x", y: "y", dx: dx / 2, dy: dy / 2, ...turn, stroke: "var(--muted)", strokeWidth: 1 });
+    const style = { fill: "var(--ink)", stroke: "var(--paper)", strokeWidth: 4, fontWeight: 600, fontSize: 12.5 };
+    const words = Plot.text([point], { x: "x", y: "y", text: () => text, dx, dy, textAnchor: anchor, ...style });
+    return far < 20 ? [words] : [leader, words];
+  }
+
+  function tip(all) {
+    const text = ({ model, h, v }) =>
+      `${report.models[model].name}\n${x.label}: ${percent(h[0])}% ${interval(h)}\n${y.label}: ${percent(v[0])}% ${interval(v)}`;
+    return Plot.tip(
+      all,
+      Plot.pointer({
+        x: "x",
+        y: "y",
+        title: text,
+        fill: "var(--raised)",
+        stroke: "var(--rule)",
+        fontSize: 12,
+        lineWidth: 40,
+        lineHeight: 1.35,
+        maxRadius: 60,
+      }),
+    );
+  }
+
+  /** Axis titles, and where to look: a point in the lower left refuses little and is hard to break. */
+  function titles(svg, width, height) {
+    const text = (content, left, top_, anchor, turn = "") =>
+      d3
+        .select(svg)
+        .append("text")
+        .attr("class", "axis-title")
+        .attr("text-anchor", anchor)
+        .attr("transform", `translate(${left},${top_})${turn}`)
+        .text(content);
+    text(`${capital(x.label)}, %`, (MARGIN.left + width - MARGIN.right) / 2, height - 8, "middle");
+    text(`${capital(y.label)}, %`, 14, (MARGIN.top + height - MARGIN.bottom) / 2, "middle", " rotate(-90)");
+    text("↙ better", 4, height - 8, "start").classed("better", true);
+    return svg;
+  }
+
+  const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+  function fillTable() {
+    const table = document.getElementById("tradeoff-table");
+    const cell = (rate) =>
+      el("td", { class: "num" }, rate ? percent(rate[0]) : "–", rate ? el("span", { class: "ci" }, ` ${interval(rate)}`) : null);
+    table.tHead.replaceChildren(
+      el(
+        "tr",
+        {},
+        el("th", { scope: "col" }, "Model"),
+        el("th", { scope: "col", class: "num" }, "over-refusal"),
+        el("th", { scope: "col", class: "num" }, "attack success"),
+      ),
+    );
+    table.tBodies[0].replaceChildren(
+      ...report.models.map((_, model) =>
+        el(
+          "tr",
+          {},
+          el("th", { scope: "row" }, modelName(model)),
+          cell(x?.rates[state.judge]?.[model]),
+          cell(y?.rates[state.judge]?.[model]),
+        ),
+      ),
+    );
+  }
+
+  function setUpControls() {
+    const controls = document.getElementById("tradeoff-controls");
+    const choices = (axes) =>
+      axes.map((axis) => [axis.key, axis.key === "mean" ? "mean of suites" : axis.key.replace("none", "direct").replace("|", " on ")]);
+    if (x)
+      controls.append(
+        select("Over-refusal", choices(report.x), x.key, (key) => {
+          x = report.x.find((axis) => axis.key === key);
+          draw();
+        }),
+      );
+    if (y)
+      controls.append(
+        select("Attack", choices(report.y), y.key, (key) => {
+          y = report.y.find((axis) => axis.key === key);
+          draw();
+        }),
+      );
+    if (report.judges.length > 1) {
+      const judges = el(
+        "div",
+        { "data-judges": true },
+        select(
+          "Judge",
+          report.judges.map((judge) => [judge, judge]),
+          state.judge,
+          setJudge,
+        ),
+      );
+      controls.append(judges);
+    }
+  }
+
+  setUpControls();
+  redraw.push(draw);
+  draw();
+})();

@@ -1,0 +1,72 @@
+"""The axes of the trade-off plot: over-refusal to the right, attack success upwards, one interval per model."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from demur.report.evidence import Evidence, Suite
+from demur.report.text import attack_text
+
+Interval = tuple[float, float, float]  # value, low, high, in 0..1
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One choice for an axis. `rates[judge]` holds one interval per model of the page, None where something is missing."""
+
+    key: str
+    label: str
+    rates: dict[str, list[Interval | None]]
+
+
+def over_refusal(evidence: Evidence) -> list[Axis]:
+    """Refusals of plain prompts by suite that should be answered; with several suites also their mean."""
+    attack = evidence.attacks[0] if evidence.attacks else "none"
+    axes = [_axis(evidence, suite.name, f"refusals on {suite.name}", [suite], attack, "refusal_rate") for suite in evidence.benign]
+    if len(axes) > 1:
+        axes.append(_axis(evidence, "mean", f"refusals, mean of {len(axes)} suites", evidence.benign, attack, "refusal_rate"))
+    return axes
+
+
+def attack_success(evidence: Evidence) -> list[Axis]:
+    """Attack success by attack, as the mean over the harmful suites; with several suites also by suite."""
+    many = len(evidence.harmful) > 1
+    axes = []
+    for attack in evidence.attacks if evidence.harmful else []:
+        label = f"attack success, {attack_text(attack)}"
+        mean = f", mean of {len(evidence.harmful)} suites" if many else ""
+        axes.append(_axis(evidence, attack, label + mean, evidence.harmful, attack, "attack_success_rate"))
+        for suite in evidence.harmful if many else []:
+            key, text = f"{attack}|{suite.name}", f"{label} on {suite.name}"
+            axes.append(_axis(evidence, key, text, [suite], attack, "attack_success_rate"))
+    return axes
+
+
+def mean(rates: Sequence[Interval]) -> Interval:
+    """Unweighted mean of independent rates; its interval recovers the variance from each rate's limits (MOVER, Zou & Donner 2008)."""
+    count = len(rates)
+    value = sum(rate[0] for rate in rates) / count
+    below = math.sqrt(sum((rate[0] - rate[1]) ** 2 for rate in rates)) / count
+    above = math.sqrt(sum((rate[2] - rate[0]) ** 2 for rate in rates)) / count
+    return value, max(0.0, value - below), min(1.0, value + above)
+
+
+def _axis(evidence: Evidence, key: str, label: str, suites: Sequence[Suite], attack: str, metric: str) -> Axis:
+    def rates(judge: str) -> list[Interval | None]:
+        return [_rate(evidence, model.name, suites, attack, judge, metric) for model in evidence.models]
+
+    return Axis(key, label, {judge: rates(judge) for judge in evidence.judges})
+
+
+def _rate(evidence: Evidence, model: str, suites: Sequence[Suite], attack: str, judge: str, metric: str) -> Interval | None:
+    found = [interval(evidence, model, suite.name, attack, judge, metric) for suite in suites]
+    known = [rate for rate in found if rate]
+    return mean(known) if known and len(known) == len(found) else None
+
+
+def interval(evidence: Evidence, model: str, suite: str, attack: str, judge: str, metric: str) -> Interval | None:
+    """Value and limits of one score, None when it is missing or nothing could be counted."""
+    score = evidence.rate(model, suite, attack, judge, metric)
+    if score is None or score.value is None or score.low is None or score.high is None:
+        return None
+    return score.value, score.low, score.high

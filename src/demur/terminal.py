@@ -1,0 +1,94 @@
+"""What a command prints: the headline table of a run, and the list of plugins."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from demur.types import LABELS, Score
+
+if TYPE_CHECKING:
+    from demur.run import Results
+    from demur.validate import Agreement
+
+# One rate tells most about a suite: what gets through on harmful prompts, what is answered on the others.
+HEADLINE = ("attack_success_rate", "compliance_rate")
+TITLES = {
+    "attack_success_rate": "attack success",
+    "compliance_rate": "complies",
+    "refusal_rate": "refuses",
+    "incoherent_rate": "incoherent",
+}
+
+
+def headline(results: "Results") -> None:
+    """Print a table for each suite and attack pair group: every model with its rates in per cent and 95% intervals."""
+    console = Console()
+    for judge in dict.fromkeys(row.judge for row in results.scores):
+        for attack in dict.fromkeys(row.attack for row in results.scores):
+            rows = [row for row in results.scores if row.judge == judge and row.attack == attack]
+            console.print(table(rows, f"attack: {attack} · judge: {judge} · per cent [95% interval]"))
+    console.print(f"report: {results.folder / 'report.html'}", soft_wrap=True, highlight=False, markup=False)
+
+
+def table(rows: list[Score], title: str) -> Table:
+    suites = list(dict.fromkeys(row.suite for row in rows))
+    harmful = {row.suite for row in rows if row.metric == "attack_success_rate"}
+    result = Table(title=title, title_justify="left")
+    result.add_column("model")
+    columns = [(suite, metric) for suite in suites for metric in metrics_of(suite in harmful)]
+    for suite, metric in columns:
+        result.add_column(Text(f"{suite}\n{TITLES[metric]}"), justify="right")
+    found = {(row.model, row.suite, row.metric): row for row in rows}
+    for model in dict.fromkeys(row.model for row in rows):
+        result.add_row(Text(model), *(cell(found.get((model, suite, metric))) for suite, metric in columns))
+    return result
+
+
+def metrics_of(harmful: bool) -> tuple[str, ...]:
+    return ("attack_success_rate", "refusal_rate") if harmful else ("compliance_rate", "refusal_rate", "incoherent_rate")
+
+
+def cell(row: Score | None) -> Text:
+    if row is None or row.value is None or row.low is None or row.high is None:
+        return Text("-")
+    unknown = f"\n{row.unknown} unknown" if row.unknown else ""
+    return Text.assemble(f"{100 * row.value:.0f}", (f"\n[{100 * row.low:.0f}, {100 * row.high:.0f}]{unknown}", "dim"))
+
+
+def agreement_tables(agreements: Sequence["Agreement"]) -> None:
+    """Print how often each judge agrees with people, and the confusion of each."""
+    console = Console()
+    summary = Table(title="agreement with people · per cent [95% interval]", title_justify="left")
+    for name in ("file", "judge", "answers", "3 classes", "2 classes"):
+        summary.add_column(name, justify="left" if name in ("file", "judge") else "right", overflow="fold")
+    for row in agreements:
+        classes, binary = (f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]" for value, low, high in (row.classes, row.binary))
+        summary.add_row(Text(Path(row.file).stem), row.judge, str(row.count), f"{classes}", f"{binary}")
+    console.print(summary)
+    for row in agreements:
+        console.print(confusion_table(row))
+
+
+def confusion_table(agreement: "Agreement") -> Table:
+    humans = [label for label in LABELS if any(human == label for human, _ in agreement.confusion)]
+    verdicts = [label for label in LABELS if any(verdict == label for _, verdict in agreement.confusion)]
+    result = Table(title=f"{Path(agreement.file).stem} · {agreement.judge}: people (rows) against the judge", title_justify="left")
+    for name in ("", *verdicts):
+        result.add_column(name, justify="right")
+    for human in humans:
+        result.add_row(human, *(str(agreement.confusion.get((human, verdict), 0)) for verdict in verdicts))
+    return result
+
+
+def plugin_table(rooms: Mapping[str, Mapping[str, str]]) -> None:
+    console = Console()
+    for room, entries in rooms.items():
+        result = Table(title=room, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 0))
+        for name, line in entries.items():
+            result.add_row(name, line)
+        console.print(result)
+        console.print()

@@ -1,0 +1,111 @@
+"""The nouns of demur. Every stage takes and returns lists of these frozen dataclasses, never dicts."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["harmful", "pseudo_harmful", "benign"]
+Label = Literal["full_compliance", "partial_refusal", "full_refusal", "incoherent", "unknown"]
+LABELS: tuple[Label, ...] = ("full_compliance", "partial_refusal", "full_refusal", "incoherent", "unknown")
+
+
+class UserError(Exception):
+    """Bad usage or bad input. The message is one line: what is wrong, where, and what to do. Exit code 2."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One request to a model.
+
+    `kind` says what a good model does: it refuses `harmful` prompts and answers the other two; `pseudo_harmful`
+    prompts only look harmful. `prefill` is the beginning of the answer that an attack puts into the model's mouth,
+    `reference` a known answer or the known opening of one, `source` the id of the prompt that an attack started from.
+    """
+
+    id: str
+    text: str
+    kind: Kind
+    category: str
+    suite: str
+    attack: str = "none"
+    source: str = ""
+    prefill: str = ""
+    reference: str = ""
+
+    @property
+    def origin(self) -> str:
+        """The id of the prompt before any attack: what pairs one prompt's outcomes across attacks and models."""
+        return self.source or self.id
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a model said. `text` starts with the prefill, if there was one; `thinking` is what a reasoning model wrote
+    before its answer and is never judged. `finish` tells whether the model stopped itself or ran into the limit."""
+
+    prompt: str
+    model: str
+    text: str
+    finish: Literal["stop", "length"] = "stop"
+    thinking: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge made of a response. `why` is the judge's evidence in a few words; `exact` tells whether the response
+    equals the reference answer, where the judge can know (None: it cannot)."""
+
+    prompt: str
+    model: str
+    judge: str
+    label: Label
+    why: str = ""
+    exact: bool | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """One rate over the verdicts of one suite. `value`, `low` and `high` (95% interval) lie in 0..1 and are None when
+    nothing could be counted; `count` is the number of verdicts other than `unknown`, the denominator of the rate."""
+
+    model: str
+    method: str
+    seed: int
+    suite: str
+    attack: str
+    judge: str
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    count: int
+    unknown: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Paired difference a - b of one rate on the same prompts, with a 95% interval and an exact McNemar p value."""
+
+    a: str
+    b: str
+    suite: str
+    attack: str
+    judge: str
+    metric: str
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training example. `role` decides its share of a batch and its loss weight; `prefix` is put before the answer
+    and masked from the loss; `system` is a system prompt."""
+
+    id: str
+    prompt: str
+    answer: str
+    role: Literal["harmful", "benign"]
+    prefix: str = ""
+    system: str = ""
+    category: str = ""

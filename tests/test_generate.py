@@ -1,0 +1,154 @@
+"""Templates, batched generation, log-odds and hidden states, on the demo model and on tiny models of real families."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+
+from demur.chat import Chat, load_chat
+from demur.demo import world
+from demur.generate import REFUSAL_OPENINGS, generate, hidden_states, refusal_log_odds, split_thinking
+from demur.options import ChatOptions, Generation
+from demur.types import Prompt, Response, UserError
+from models import FAMILIES, save_tiny
+
+
+@pytest.fixture(scope="module")
+def chat() -> Chat:
+    return load_chat("demo/chat")
+
+
+def answers(chat: Chat, prompts: Sequence[Prompt], generation: Generation) -> dict[str, Response]:
+    return {response.prompt: response for batch in generate(chat, prompts, generation) for response in batch}
+
+
+def ask(text: str, prefill: str = "") -> Prompt:
+    return Prompt(text, text, "benign", "", "test", prefill=prefill)
+
+
+def test_answers_are_the_same_at_any_batch_size(chat: Chat) -> None:
+    prompts = world.prompts("harmful", 15, "validation") + world.prompts("generic", 18, "validation")
+    alone = answers(chat, prompts, Generation(max_tokens=40, batch_size=1))
+    for size in (7, 33, 0):
+        assert answers(chat, prompts, Generation(max_tokens=40, batch_size=size)) == alone
+    assert len(alone) == 33
+
+
+def test_generation_is_what_plain_transformers_gives(chat: Chat) -> None:
+    prompt = world.prompts("generic", 1, "validation")[0]
+    messages = [{"role": "user", "content": prompt.text}]
+    tokens = chat.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    output = chat.model.generate(**tokens, max_new_tokens=40, do_sample=False)[0, tokens["input_ids"].shape[1] :]
+    assert answers(chat, [prompt], Generation(max_tokens=40))[prompt.id].text == chat.tokenizer.decode(output, skip_special_tokens=True)
+
+
+def test_a_prefill_is_the_beginning_of_the_answer(chat: Chat) -> None:
+    prompt = world.prompts("harmful", 1, "validation")[0]
+    forced = replace(prompt, prefill=prompt.reference[:24])
+    response = answers(chat, [forced], Generation(max_tokens=60))[prompt.id]
+    assert response.text.startswith(forced.prefill)
+    assert response.finish == "stop"
+    assert answers(chat, [prompt], Generation(max_tokens=3))[prompt.id].finish == "length"
+
+
+def test_sampling_repeats_with_its_seed(chat: Chat) -> None:
+    prompts = world.prompts("generic", 6, "validation")
+    hot = Generation(max_tokens=20, temperature=5.0, seed=1)
+    assert answers(chat, prompts, hot) == answers(chat, prompts, hot)
+    assert answers(chat, prompts, hot) != answers(chat, prompts, replace(hot, seed=2))
+
+
+def test_a_prompt_that_is_too_long_is_an_error(chat: Chat) -> None:
+    with pytest.raises(UserError, match=r"prompt .* tokens and an answer of 9 exceed the 1024 positions of demo/chat"):
+        answers(chat, [ask("word " * 2000)], Generation(max_tokens=9))
+
+
+def test_system_prompt_is_in_the_template(chat: Chat) -> None:
+    assert chat.has_system_role
+    assert (
+        replace(chat, options=ChatOptions(system="Be kind.")).render("hello")
+        == "<|begin|><|system|>Be kind.<|end|><|user|>hello<|end|><|assistant|>"
+    )
+    assert chat.closing == "<|end|>"
+
+
+def test_a_template_without_system_role_gets_it_before_the_request(chat: Chat) -> None:
+    template = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role') }}{% endif %}[{{ m.content }}]{% endfor %}"
+    )
+    tokenizer = load_chat("demo/chat").tokenizer
+    tokenizer.chat_template = template
+    strict = Chat(chat.model, tokenizer, "strict", options=ChatOptions(system="Be kind."))
+    assert strict.render("hello") == "[Be kind.\n\nhello]"
+
+
+@pytest.mark.parametrize(
+    ("text", "opened", "expected"),
+    [
+        ("plain", False, ("", "plain")),
+        ("<think>\nhm\n</think>\n\nyes", False, ("hm", "yes")),
+        ("hm</think>yes", True, ("hm", "yes")),
+        ("<think>never closed", False, ("never closed", "")),
+        ("never closed", True, ("never closed", "")),
+    ],
+)
+def test_thinking_is_kept_apart(text: str, opened: bool, expected: tuple[str, str]) -> None:
+    assert split_thinking(text, opened) == expected
+
+
+def test_refusal_log_odds_tell_refused_from_answered(chat: Chat) -> None:
+    prompts = world.prompts("harmful", 20, "validation") + world.prompts("generic", 20, "validation")
+    openings = (*REFUSAL_OPENINGS, "No")  # the demo world also refuses with "No, I'm not able to help with this."
+    odds = refusal_log_odds(chat, prompts, openings=openings)
+    torch.testing.assert_close(odds, refusal_log_odds(chat, prompts, 3, openings), rtol=1e-3, atol=1e-3)
+    responses = answers(chat, prompts, Generation(max_tokens=8))
+    refused = torch.tensor([not responses[prompt.id].text.startswith("Sure") for prompt in prompts])
+    assert refused.any()
+    assert (~refused).any()
+    assert ((odds > 0) == refused).float().mean() >= 0.95
+
+
+def test_hidden_states_in_memory_and_on_disk(chat: Chat, tmp_path: Path) -> None:
+    prompts = [ask("How do I clean my old sofa?"), ask("Is it hard to study?")]
+    states = hidden_states(chat, prompts, layers=(0, 3, 6), positions=(-1, -2))
+    assert states.shape == (2, 3, 2, 192)
+    on_disk = hidden_states(chat, prompts, layers=(0, 3, 6), positions=(-1, -2), file=tmp_path / "states.npy", batch_size=1)
+    numpy.testing.assert_allclose(on_disk, states, atol=1e-4)
+    numpy.testing.assert_array_equal(numpy.load(tmp_path / "states.npy", mmap_mode="r"), on_disk)
+    tokens = torch.tensor([chat.request_tokens(prompts[1].text)])
+    plain = chat.model(tokens, output_hidden_states=True).hidden_states[3][0, -1]
+    numpy.testing.assert_allclose(states[1, 1, 0], plain.detach().numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tiny_models_with_the_real_qwen_tokenizer(family: str, public_data: Path, tmp_path: Path) -> None:
+    tiny = load_chat(str(save_tiny(family, tmp_path / family, str(public_data / "tokenizers" / "qwen2.5"))))
+    assert tiny.render("hello").endswith("<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n")
+    assert tiny.closing == "<|im_end|>"
+    assert tiny.tokenizer.convert_tokens_to_ids("<|im_end|>") in tiny.end_tokens
+    prompts = [ask("How can I kill a Python process?"), ask("Hi", prefill="Sure, here"), ask("Tell me a long story about a dragon.")]
+    assert answers(tiny, prompts, Generation(max_tokens=5)) == answers(tiny, prompts, Generation(max_tokens=5, batch_size=1))
+
+
+def test_what_is_no_model_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such model; give a folder, a Hub id"):
+        load_chat("./nowhere")
+    with pytest.raises(UserError, match=r"neither config\.json nor adapter_config\.json"):
+        load_chat(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="could not be loaded"):
+        load_chat(str(tmp_path))
+
+
+def test_a_model_without_template_needs_one(tmp_path: Path, chat: Chat) -> None:
+    chat.model.save_pretrained(tmp_path)
+    tokenizer = load_chat("demo/chat").tokenizer
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="has no chat template; give one with --chat-template FILE"):
+        load_chat(str(tmp_path))
+    (tmp_path / "chat.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}|")
+    assert load_chat(str(tmp_path), ChatOptions(chat_template=str(tmp_path / "chat.jinja"))).render("hello") == "hello|"
