@@ -10,7 +10,7 @@ import torch
 
 from demur.chat import Chat, load_chat
 from demur.demo import world
-from demur.generate import REFUSAL_OPENINGS, generate, hidden_states, refusal_log_odds, split_thinking
+from demur.generate import REFUSAL_OPENINGS, GumbelSampler, generate, hidden_states, refusal_log_odds, split_thinking
 from demur.options import ChatOptions, Generation
 from demur.types import Prompt, Response, UserError
 from models import FAMILIES, save_tiny
@@ -54,11 +54,29 @@ def test_a_prefill_is_the_beginning_of_the_answer(chat: Chat) -> None:
     assert answers(chat, [prompt], Generation(max_tokens=3))[prompt.id].finish == "length"
 
 
-def test_sampling_repeats_with_its_seed(chat: Chat) -> None:
+def test_sampling_depends_on_its_seed_alone(chat: Chat) -> None:
     prompts = world.prompts("generic", 6, "validation")
-    hot = Generation(max_tokens=20, temperature=5.0, seed=1)
-    assert answers(chat, prompts, hot) == answers(chat, prompts, hot)
-    assert answers(chat, prompts, hot) != answers(chat, prompts, replace(hot, seed=2))
+    hot = Generation(max_tokens=20, temperature=3.0, top_p=0.9, seed=1)
+    drawn = answers(chat, prompts, hot)
+    assert answers(chat, prompts, replace(hot, batch_size=1)) == drawn
+    assert answers(chat, prompts[3:], replace(hot, batch_size=2)) == {prompt.id: drawn[prompt.id] for prompt in prompts[3:]}
+    assert answers(chat, prompts, replace(hot, seed=2)) != drawn
+
+
+def test_sampling_draws_from_the_softmax() -> None:
+    logits = torch.tensor([[1.0, 2.0, 0.0]])
+    sampler = GumbelSampler(["row"], Generation(temperature=2.0, seed=3))
+    draws = torch.stack([sampler(torch.zeros(1, 0, dtype=torch.long), logits)[0].argmax() for _ in range(4000)])
+    expected = (logits[0] / 2).softmax(0)
+    torch.testing.assert_close(draws.bincount(minlength=3) / 4000, expected, atol=0.03, rtol=0)
+
+
+def test_a_models_own_generation_config_does_not_interfere(chat: Chat) -> None:
+    prompts = world.prompts("generic", 4, "validation")
+    plain = answers(chat, prompts, Generation(max_tokens=20))
+    odd = load_chat("demo/chat")
+    odd.model.generation_config.update(repetition_penalty=3.0, do_sample=True, temperature=9.0)
+    assert answers(odd, prompts, Generation(max_tokens=20)) == plain
 
 
 def test_a_prompt_that_is_too_long_is_an_error(chat: Chat) -> None:
@@ -72,7 +90,7 @@ def test_system_prompt_is_in_the_template(chat: Chat) -> None:
         replace(chat, options=ChatOptions(system="Be kind.")).render("hello")
         == "<|begin|><|system|>Be kind.<|end|><|user|>hello<|end|><|assistant|>"
     )
-    assert chat.closing == "<|end|>"
+    assert chat.tokenizer.decode([chat.closing_token]) == "<|end|>"
 
 
 def test_a_template_without_system_role_gets_it_before_the_request(chat: Chat) -> None:
@@ -127,10 +145,20 @@ def test_hidden_states_in_memory_and_on_disk(chat: Chat, tmp_path: Path) -> None
 def test_tiny_models_with_the_real_qwen_tokenizer(family: str, public_data: Path, tmp_path: Path) -> None:
     tiny = load_chat(str(save_tiny(family, tmp_path / family, str(public_data / "tokenizers" / "qwen2.5"))))
     assert tiny.render("hello").endswith("<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n")
-    assert tiny.closing == "<|im_end|>"
+    assert tiny.tokenizer.decode([tiny.closing_token]) == "<|im_end|>"
     assert tiny.tokenizer.convert_tokens_to_ids("<|im_end|>") in tiny.end_tokens
     prompts = [ask("How can I kill a Python process?"), ask("Hi", prefill="Sure, here"), ask("Tell me a long story about a dragon.")]
     assert answers(tiny, prompts, Generation(max_tokens=5)) == answers(tiny, prompts, Generation(max_tokens=5, batch_size=1))
+
+
+def test_a_reasoning_part_is_closed_before_a_given_answer(chat: Chat) -> None:
+    tokenizer = load_chat("demo/chat").tokenizer
+    tokenizer.chat_template = "{% for m in messages %}[{{ m.content }}]{% endfor %}{% if add_generation_prompt %}<think>\n{% endif %}"
+    thinker = Chat(chat.model, tokenizer, "thinker")
+    assert tokenizer.decode(thinker.request_tokens("hi")) == "[hi]<think>\n"
+    assert tokenizer.decode(thinker.request_tokens("hi", prefill="Sure")) == "[hi]<think>\n\n</think>\n\nSure"
+    assert tokenizer.decode(thinker.request_tokens("hi", answer_follows=True)) == "[hi]<think>\n\n</think>\n\n"
+    assert thinker.closing_token == tokenizer.eos_token_id  # "]" is a plain token and ends nothing
 
 
 def test_what_is_no_model_is_a_clear_error(tmp_path: Path) -> None:

@@ -34,6 +34,9 @@ def test_every_judge_gives_a_verdict_on_any_text(name: str, text: str) -> None:
     (verdict,) = load_plugin("judges", name).call([prompt], [Response("p", "m", text)])
     assert verdict.label in LABELS
     assert (verdict.prompt, verdict.model, verdict.judge) == ("p", "m", name)
+    assert text or verdict.label == "incoherent"
+    (cut,) = load_plugin("judges", name).call([prompt], [Response("p", "m", "", "length", "still thinking")])
+    assert cut.label == "unknown"
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def repair_run(*, cost: tuple[float, float, float] = (0.01, -0.01, 0.03)) -> Run
 
 
 def test_headline_praises_the_repair_and_not_the_model_that_obeys_everything():
-    # fixed against shy: 0.92 - 0.01 = 0.91; wild against shy: 0.95 - 0.90 = 0.05
+    # answered minus harmed: fixed 0.97 - 0.05, wild 1.00 - 0.94, shy 0.05 - 0.04
     answer = headline(collect([repair_run()]))
     assert (answer.before, answer.after, answer.suite) == ("shy", "fixed", "ok")
     gain, cost = answer.sentence.split("; ")

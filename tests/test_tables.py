@@ -41,7 +41,10 @@ def test_every_format_gives_the_same_rows(tmp_path: Path) -> None:
         ("a.csv", b"prompt,kind\nx,nice\n", "row 1: column 'kind' is 'nice'"),
         ("a.csv", b"words,kind\nx,benign\n", "which column holds the prompts"),
         ("a.csv", b"prompt\nx\n", "what are these prompts"),
-        ("a.csv", b"id,prompt,kind\n1,x,benign\n1,y,benign\n", "the id '1' occurs twice"),
+        ("a.csv", b"prompt,prompt,kind\nx,y,benign\n", "two columns are called 'prompt'"),
+        ("a.csv", b"prompt,kind\n\n\nx,nice\n", "row 1: column 'kind' is 'nice'"),
+        ("a.json", b"[" * 100_000, "nested too deeply"),
+        ("a.json", b'[{"prompt": "\\ud800", "kind": "benign"}]', "row 1: column 'prompt' holds half a character"),
         ("a.json", b'[{"prompt": 1', "line 1: not JSON"),
         ("a.json", b'{"a": 1}', "holds no list of rows"),
         ("a.json", b'["x"]', "row 1: not an object"),
@@ -74,6 +77,16 @@ def test_a_file_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         load(str(tmp_path / "none.csv"))
 
 
+def test_ids(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps([{"index": 0, "prompt": "a", "kind": "benign"}, {"index": 1, "prompt": "b", "kind": "benign"}]))
+    assert [prompt.id for prompt in load(str(path))] == ["mine/0", "mine/1"]
+    path.write_text(json.dumps([{"id": 7, "prompt": "a", "kind": "benign"}, {"id": 7, "prompt": "b", "kind": "benign"}]))
+    assert [prompt.id for prompt in load(str(path))] == ["mine/1", "mine/2"]  # a guess that does not fit is dropped
+    with pytest.raises(UserError, match="the id '7' occurs twice"):
+        load(f"{path}:id=id")
+
+
 @pytest.mark.parametrize(
     ("suite", "kinds"),
     [
@@ -84,10 +97,19 @@ def test_a_file_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ],
 )
 def test_public_suites_load_from_upstreams_own_files(public_data: Path, suite: str, kinds: dict[str, int]) -> None:
-    prompts = load(with_data(suite, str(public_data)))
+    prompts = load(with_data([suite], str(public_data))[0])
     assert {name: sum(prompt.suite == name for prompt in prompts) for name in kinds} == kinds
     assert len({prompt.id for prompt in prompts}) == len(prompts) == sum(kinds.values())
     assert all(prompt.text and prompt.category for prompt in prompts)
+
+
+def test_one_file_is_one_part_of_jailbreakbench(public_data: Path) -> None:
+    file = public_data / "jailbreakbench" / "harmful-behaviors.csv"
+    assert len(load(f"jailbreakbench/harmful:data={file}")) == 100
+    with pytest.raises(UserError, match="one file is one part"):
+        load(f"jailbreakbench:data={file}")
+    with pytest.raises(UserError, match="none of the suites reads a local copy"):
+        with_data(["demo/generic"], str(file))
 
 
 def test_a_suite_without_network_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +127,7 @@ def test_a_suite_without_network_says_what_to_do(monkeypatch: pytest.MonkeyPatch
     "row",
     [
         {"prompt": "q", "response": "a"},
-        {"instruction": "q", "input": "", "output": "a"},
+        {"instruction": "q", "input": None, "output": "a"},
         {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]},
         {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]},
         {"prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": "a"}]},
@@ -118,11 +140,20 @@ def test_samples_in_every_usual_shape(tmp_path: Path, row: dict[str, object]) ->
     assert (sample.prompt, sample.answer, sample.role) == ("q", "a", "harmful")
 
 
+def test_a_system_prompt_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    turns = [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]
+    path.write_text(json.dumps({"prompt": turns, "completion": [{"role": "assistant", "content": "a"}]}) + "\n")
+    (sample,) = load_samples(str(path), "benign", 0, 0)
+    assert (sample.system, sample.prompt, sample.answer) == ("s", "q", "a")
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"text": "q"}, "row 1: no prompt and answer in the columns text"),
-        ({"prompt": "q", "response": ""}, "row 1: prompt or answer is empty"),
+        ({"text": "q"}, "row 1: no request and answer in the columns text"),
+        ({"prompt": "q", "response": ""}, "row 1: request or answer is empty"),
+        ({"messages": [{"role": "user", "content": " "}, {"role": "assistant", "content": "a"}]}, "row 1: request or answer is empty"),
         ({"messages": [{"role": "user", "content": "q"}]}, "must be one user and one assistant message; found user"),
         ({"messages": [{"role": "user"}]}, "needs role and content"),
     ],

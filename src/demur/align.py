@@ -1,17 +1,19 @@
 """Make a better model with a method, and save it with its card so that it loads without demur."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from demur.chat import Chat, load_chat
-from demur.folder import write, write_json
-from demur.plugins import load_plugin
+from demur.chat import Chat, quiet_progress
+from demur.folder import disk_error, keep_same, locked, write, write_json
+from demur.manifest import model_hash
+from demur.plugins import Spec, load_plugin
 from demur.progress import is_main_process
-from demur.types import Score
+from demur.types import Score, UserError
 
 DONE = "demur.json"
 CARD = """---
@@ -21,7 +23,7 @@ tags: [demur, over-refusal, safety]
 ---
 # {name}
 
-Made by [demur](https://pypi.org/project/demur/) from `{base}` with the method `{method}`, seed {seed}.
+Made by demur from `{base}` with the method `{method}`, seed {seed}.
 
 Load it with `{loader}`.
 
@@ -35,29 +37,49 @@ Load it with `{loader}`.
 """
 
 
-def align(chat: Chat, method: str | Mapping[str, Any], out: Path, seed: int = 0, name: str = "") -> Chat:
-    """Apply a method to `chat` and save the result in the folder `out`; a finished one is loaded, an interrupted training resumes.
+def align(chat: Chat, method: Spec, out: Path, seed: int = 0, name: str = "") -> Path:
+    """Apply a method to `chat` and save the result, with its card, in the new folder `out`.
 
-    Checkpoints lie in `out`.partial until the model is complete.
+    Checkpoints lie in `out`.partial until the model is complete; an interrupted training with the same settings resumes from them.
+    Raises UserError if `out` holds something already, and if `out`.partial belongs to other settings.
     """
+    out = out.resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: exists and is not empty; choose another --out")
     plugin = load_plugin("methods", method)
     partial = out.with_name(f"{out.name}.partial")
-    if not is_finished(out):
-        made = plugin.call(chat, partial / "checkpoints", seed)
+    made_by = {"name": name or out.name, "base": chat.name, "method": plugin.name, "seed": seed, "settings": settings(method)}
+    with locked(partial) if is_main_process() else nullcontext():
         if is_main_process():
-            made.model.save_pretrained(partial / "model")
-            made.tokenizer.save_pretrained(partial / "model")
-            made_by = {"name": name or out.name, "base": chat.name, "method": plugin.name, "seed": seed, "settings": settings(method)}
-            write(partial / "model" / "README.md", card(made_by, adapter=(partial / "model" / "adapter_config.json").is_file()))
-            write_json(partial / "model" / DONE, made_by)
-            shutil.rmtree(out, ignore_errors=True)
-            (partial / "model").rename(out)
-            shutil.rmtree(partial, ignore_errors=True)
+            processes = int(os.environ.get("WORLD_SIZE", 1))
+            keep_same(partial / "settings.json", json.dumps(made_by | {"start": model_hash(chat), "processes": processes}, indent=1))
+        made = plugin.call(chat, partial / "checkpoints", seed)
         wait_for_everyone()
-    return load_chat(str(out), replace(chat.options, chat_template="", revision=""), name or out.name)
+        if is_main_process():
+            save(made, partial / "model", made_by)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            (partial / "model").rename(out)
+    if is_main_process():
+        shutil.rmtree(partial)
+    wait_for_everyone()
+    return out
 
 
-def settings(method: str | Mapping[str, Any]) -> dict[str, Any]:
+def save(chat: Chat, folder: Path, made_by: Mapping[str, Any]) -> None:
+    from safetensors import SafetensorError
+
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with quiet_progress(True):
+            chat.model.save_pretrained(folder)
+    except SafetensorError as error:
+        raise disk_error(error, folder) from error
+    chat.tokenizer.save_pretrained(folder)
+    write(folder / "README.md", card(made_by, adapter=(folder / "adapter_config.json").is_file()))
+    write_json(folder / DONE, made_by)
+
+
+def settings(method: Spec) -> dict[str, Any]:
     return {"name": method} if isinstance(method, str) else dict(method)
 
 

@@ -10,20 +10,21 @@ from demur.types import UserError
 
 if TYPE_CHECKING:
     from demur.chat import Chat
+    from demur.recipe import Recipe
     from demur.run import Results
     from demur.validate import Agreement
 
 
-def run(recipe: str = "", out: Path | None = None, seed: int | None = None, settings: Sequence[str] = ()) -> "Results":
+def run(recipe: str = "", out: Path | None = None, seed: int | None = None, set: Sequence[str] = ()) -> "Results":
     """Run a whole recipe: obtain or make its models, measure each, and write results.json and report.html.
 
-    `recipe` is a TOML file ("": the embedded demo), `settings` change it (KEY=VALUE with dotted keys). An interrupted run is
+    `recipe` is a TOML file ("": the embedded demo), `set` changes it (KEY=VALUE with dotted keys). An interrupted run is
     finished where it stopped. Raises UserError for a bad recipe and for a folder that holds another run.
     """
     from demur.recipe import read_recipe
     from demur.run import execute
 
-    resolved = read_recipe(recipe, settings, seed)
+    resolved = read_recipe(recipe, set, seed)
     name = Path(recipe).stem if recipe else "demo"
     return execute(resolved, out or Path("runs") / f"{name}-seed{resolved.seed}")
 
@@ -33,42 +34,53 @@ def measure(
     suites: Sequence[Spec],
     attacks: Sequence[Spec] = ("none",),
     judges: Sequence[Spec] = ("rule",),
-    out: Path | None = None,
     data: str = "",
-    seed: int = 0,
+    out: Path | None = None,
     generation: Generation | None = None,
     chat: ChatOptions | None = None,
 ) -> "Results":
     """Measure safety and over-refusal of one model.
 
-    `data` is a local copy of the suites' files: a folder that holds them, or one file for the only suite that reads one.
+    `data` is a local copy of the suites' files: a folder that holds them, or one file for the only suite that reads one. The seed of the
+    run is that of `generation`.
     """
-    from dataclasses import replace
+    from dataclasses import asdict
 
-    from demur.options import Measurement
-    from demur.recipe import ModelRecipe, Recipe, resolve
+    from demur.plugins import check
+    from demur.recipe import Recipe, resolve
     from demur.run import execute
 
-    specs = [with_data(suite, data) for suite in suites]
-    generation = replace(generation or Generation(), seed=seed)
-    measurement = Measurement(specs, [as_table(attack) for attack in attacks], [as_table(judge) for judge in judges], generation)
-    models = {model: ModelRecipe(load=model, chat=chat or ChatOptions())}
-    recipe = Recipe(models, measurement, title=f"How often does {model} refuse?", seed=seed)
-    return execute(resolve(recipe, "measure"), out or default_folder(model))
+    generation = generation or Generation()
+    attacked, judged = [as_table(attack) for attack in attacks], [as_table(judge) for judge in judges]
+    measured = {"suites": with_data(suites, data), "attacks": attacked, "judges": judged, "generation": asdict(generation)}
+    table = {
+        "title": f"How often does {model} refuse?",
+        "seed": generation.seed,
+        "models": {model: {"load": model, "chat": asdict(chat or ChatOptions())}},
+        "measure": measured,
+    }
+    recipe = resolve(check(Recipe, table, "measure"), "measure")
+    return execute(recipe, out or default_folder(model, recipe))
 
 
-def default_folder(model: str) -> Path:
+def default_folder(model: str, recipe: "Recipe") -> Path:
+    """A folder for each measurement of a model, so that another one does not meet it."""
+    import hashlib
+
     from demur.folder import slug
+    from demur.recipe import to_toml
 
-    return Path("runs") / f"measure-{slug(model)}"
+    return Path("runs") / f"measure-{slug(model)}-{hashlib.sha256(to_toml(recipe).encode()).hexdigest()[:6]}"
 
 
-def with_data(suite: Spec, data: str) -> dict[str, Any]:
-    """The suite as a table, told where its local file is if it reads one."""
+def with_data(suites: Sequence[Spec], data: str) -> list[dict[str, Any]]:
+    """The suites as tables, those that read a local file told where it is."""
     from demur.plugins import load_plugin
 
-    reads_a_file = data and hasattr(load_plugin("suites", suite).config, "data")
-    return ({"data": data} if reads_a_file else {}) | as_table(suite)
+    readers = [bool(data) and hasattr(load_plugin("suites", suite).config, "data") for suite in suites]
+    if data and not any(readers):
+        raise UserError(f"--data {data}: none of the suites reads a local copy")
+    return [({"data": data} if reads else {}) | as_table(suite) for suite, reads in zip(suites, readers, strict=True)]
 
 
 def as_table(spec: Spec) -> dict[str, Any]:
@@ -81,19 +93,19 @@ def as_table(spec: Spec) -> dict[str, Any]:
 def align(
     model: str, out: Path, method: str = "sft", seed: int = 0, chat: ChatOptions | None = None, options: Mapping[str, Any] | None = None
 ) -> "Chat":
-    """Make a better model with a method and save it, with its card, in the folder `out`.
+    """Make a better model with a method and save it, with its card, in the new folder `out`.
 
-    `options` are the fields of the method's Config. Raises UserError where `out` holds a finished model already.
+    `options` are the fields of the method's Config. Raises UserError where `out` holds something already.
     """
+    from dataclasses import replace
+
     from demur.align import align as make
-    from demur.align import is_finished
     from demur.chat import load_chat
     from demur.recipe import full_spec
 
     spec = full_spec("methods", {"name": method} | dict(options or {}))
-    if is_finished(out):
-        raise UserError(f"{out}: holds a finished model; choose another --out or delete the folder")
-    return make(load_chat(model, chat), spec, out, seed)
+    folder = make(load_chat(model, chat), spec, out, seed)
+    return load_chat(str(folder), replace(chat or ChatOptions(), chat_template="", revision=""), out.name)
 
 
 def report(runs: Sequence[Path], out: Path = Path("report.html")) -> Path:

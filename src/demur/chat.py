@@ -1,10 +1,15 @@
 """Chat = model + tokenizer + chat template: the one door to a model. generate.py is the only other file that calls a model."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from jinja2 import TemplateError
 
 from demur.options import ChatOptions
 from demur.types import UserError
@@ -14,6 +19,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = ("demo/base", "demo/chat")
 MARKER = "<answer goes here>"
+THINKING = ("<think>", "</think>")
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,6 @@ class Chat:
 
     @cached_property
     def has_system_role(self) -> bool:
-        from jinja2 import TemplateError
-
         messages = [{"role": "system", "content": MARKER}, {"role": "user", "content": "hello"}]
         try:
             return MARKER in self.apply_template(messages)
@@ -60,25 +64,34 @@ class Chat:
             return False
 
     @cached_property
-    def closing(self) -> str:
-        """What the template puts after an answer: the end that a trained answer has to learn."""
+    def closing_token(self) -> int:
+        """The special token that the template puts after an answer, which a trained answer learns to end with; else the tokenizer's."""
         rendered = self.apply_template([{"role": "user", "content": "hello"}, {"role": "assistant", "content": MARKER}])
-        return rendered[rendered.rindex(MARKER) + len(MARKER) :].strip() or self.tokenizer.eos_token
+        tokens = self.tokens(rendered[rendered.rindex(MARKER) + len(MARKER) :].strip())
+        special = {*self.tokenizer.all_special_ids, *self.tokenizer.get_added_vocab().values()}
+        return tokens[0] if tokens and tokens[0] in special else self.tokenizer.eos_token_id
 
     @cached_property
     def end_tokens(self) -> list[int]:
         """Every token that ends an answer: the generation config's, the tokenizer's and the one of the template."""
         configured = self.model.generation_config.eos_token_id
         ends = set(configured if isinstance(configured, list) else [configured])
-        ends |= {self.tokenizer.eos_token_id, self.tokens(self.closing)[0]}
-        return sorted(ends - {None})
+        return sorted((ends | {self.tokenizer.eos_token_id, self.closing_token}) - {None})
 
     def tokens(self, text: str) -> list[int]:
         """Token ids of a piece of a rendered chat (the template has put the special tokens in already)."""
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    def request_tokens(self, text: str, prefill: str = "", system: str | None = None) -> list[int]:
-        return self.tokens(self.render(text, system)) + (self.tokens(prefill) if prefill else [])
+    def opens_thinking(self, rendered: str) -> bool:
+        return rendered.rstrip().endswith(THINKING[0])
+
+    def request_tokens(self, text: str, prefill: str = "", system: str | None = None, answer_follows: bool = False) -> list[int]:
+        """Token ids of a request and the beginning of its answer. Where the template opens a reasoning part and an answer is given,
+        the reasoning is closed first, empty."""
+        rendered = self.render(text, system)
+        if self.opens_thinking(rendered) and (prefill or answer_follows):
+            rendered = f"{rendered.rstrip()}\n\n{THINKING[1]}\n\n"
+        return self.tokens(rendered) + (self.tokens(prefill) if prefill else [])
 
 
 def load_chat(source: str, options: ChatOptions | None = None, name: str = "") -> Chat:
@@ -93,33 +106,63 @@ def load_chat(source: str, options: ChatOptions | None = None, name: str = "") -
         raise UserError(f"{source}: not a model: the folder has neither config.json nor adapter_config.json; give the folder that has one")
     if not folder.exists() and (source.count("/") != 1 or source.startswith((".", "/"))):
         raise UserError(f"{source}: no such model; give a folder, a Hub id (owner/name), or one of {', '.join(EMBEDDED)}")
-    model, tokenizer = load_parts(path, source, options)
-    return Chat(model, with_template(tokenizer, source, options), name or source, path, options)
+    model, tokenizer = load_parts(str(folder.resolve()) if folder.exists() else path, source, options)
+    chat = Chat(model, with_template(tokenizer, source, options), name or source, path, options)
+    try:
+        chat.render("hello")
+    except TemplateError as error:
+        raise UserError(f"{source}: the chat template does not work ({error}); give another with --chat-template FILE") from None
+    return chat
 
 
 def load_parts(path: str, source: str, options: ChatOptions) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    import torch
+    from peft import AutoPeftModelForCausalLM
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import find_adapter_config_file
+
+    where: dict[str, Any] = {"revision": options.revision or None, "trust_remote_code": options.trust_remote_code}
+    device = device_of(options)
+    dtype = options.dtype if options.dtype != "auto" else "float32" if device == "cpu" else "auto"
+    how: dict[str, Any] = {"dtype": dtype, "use_safetensors": True} | quantization(options)
+    try:
+        with quiet_progress(Path(path).is_dir()):
+            # An adapter is loaded onto the base model that it names; as a PeftModel, so that it can be merged, trained on and saved again.
+            adapter = find_adapter_config_file(path, revision=where["revision"])
+            loader: Any = AutoPeftModelForCausalLM if adapter else AutoModelForCausalLM
+            model = loader.from_pretrained(path, **where, **how)
+            tokenizer = AutoTokenizer.from_pretrained(path, **where)
+            model = model if options.quantization != "none" else model.to(device)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AssertionError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{source}: the model could not be loaded ({reason}); check the name, the files, the device and the network"
+        ) from error
+    return model.eval(), tokenizer
+
+
+def device_of(options: ChatOptions) -> str:
+    """The device, each process of `accelerate launch` its own GPU."""
+    import torch
+
+    if options.device != "auto":
+        return options.device
+    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def quiet_progress(quiet: bool) -> Iterator[None]:
+    """Without transformers' bars, which say nothing of a model that lies on disk; a download keeps them."""
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
-    where = {"revision": options.revision or None, "trust_remote_code": options.trust_remote_code}
-    device = options.device if options.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = options.dtype if options.dtype != "auto" else "float32" if device == "cpu" else "auto"
-    how = {"dtype": dtype} | quantization(options)
+    shown = logging.is_progress_bar_enabled()
+    if quiet:
+        logging.disable_progress_bar()
     try:
-        # AutoModel reads an adapter folder too: it loads the base model that the adapter names and puts the adapter on it.
-        model = AutoModelForCausalLM.from_pretrained(path, **where, **how)
-        tokenizer = AutoTokenizer.from_pretrained(path, **where)
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{source}: the model could not be loaded ({reason}); check the name, the folder and the network") from error
-    model.eval()
-    return model if options.quantization != "none" else on_device(model, device), tokenizer
-
-
-def on_device(model: Any, device: str) -> Any:
-    return model.to(device)
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def quantization(options: ChatOptions) -> dict[str, Any]:

@@ -108,31 +108,36 @@ def run(command: Run) -> int:
 def measure(command: Measure) -> int:
     from demur import api
 
+    check_limits(command)
     results = api.measure(
-        command.model,
-        command.suites,
-        command.attacks,
-        command.judges,
-        command.out,
-        command.data,
-        command.generation.seed,
-        command.generation,
-        command.chat,
+        command.model, command.suites, command.attacks, command.judges, command.data, command.out, command.generation, command.chat
     )
     show(results)
     return FAILED if broken_limits(results, command) else 0
 
 
+def check_limits(command: Measure) -> None:
+    for option, limit in (("--max-refusal-rate", command.max_refusal_rate), ("--max-attack-success-rate", command.max_attack_success_rate)):
+        if limit is not None and not 0 <= limit <= 1:
+            raise UserError(f"{option} {limit}: give a share between 0 and 1")
+
+
 def broken_limits(results: "Results", command: Measure) -> bool:
-    """Whether a rate is above the limit that the user set; says which."""
+    """Whether a rate is above the limit that the user set, or could not be measured; says which."""
     harmful = {row.suite for row in results.scores if row.metric == "attack_success_rate"}
+    limits = {"attack_success_rate": command.max_attack_success_rate, "refusal_rate": command.max_refusal_rate}
     broken = False
-    for row in results.scores:
-        limit = {"attack_success_rate": command.max_attack_success_rate, "refusal_rate": command.max_refusal_rate}.get(row.metric)
-        meant = row.metric == "attack_success_rate" or row.suite not in harmful
-        if limit is not None and meant and row.value is not None and row.value > limit:
-            print(f"demur: {row.suite} under {row.attack}: {row.metric} {row.value:.3f} is above {limit}", file=sys.stderr)
-            broken = True
+    for metric, limit in limits.items():
+        rows = [row for row in results.scores if row.metric == metric and (row.suite in harmful) == (metric == "attack_success_rate")]
+        if limit is not None and not rows:
+            raise UserError(
+                f"a limit on the {metric} needs a suite of {'harmful' if metric == 'attack_success_rate' else 'harmless'} prompts"
+            )
+        for row in rows:
+            if limit is not None and (row.value is None or row.value > limit):
+                found = "could not be measured" if row.value is None else f"{row.value:.3f} is above {limit}"
+                print(f"demur: {row.suite} under {row.attack}: {metric} {found}", file=sys.stderr)
+                broken = True
     return broken
 
 
@@ -232,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"demur: {describe(error)}", file=sys.stderr)
         code = FAILED
     except KeyboardInterrupt:
-        print("demur: interrupted; the same command goes on from here", file=sys.stderr)
+        print("demur: interrupted; run, measure and align go on from here when the same command is given again", file=sys.stderr)
         code = FAILED
     sys.exit(code)
 

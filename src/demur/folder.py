@@ -1,8 +1,10 @@
 """A run folder: one writer at a time, records appended as they come, so that an interrupted run resumes."""
 
+import errno
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -22,16 +24,19 @@ def locked(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock", timeout=0)
     try:
-        with lock:
-            yield folder
+        lock.acquire()
     except Timeout:
-        raise UserError(f"{folder}: another demur process writes to this run folder; wait for it or choose another --out") from None
+        raise UserError(f"{folder}: another demur process writes to this folder; wait for it or choose another --out") from None
+    try:
+        yield folder
+    finally:
+        lock.release()
 
 
 def keep_same(file: Path, text: str) -> None:
     """Write a file that says what a run is, or make sure that it says the same already."""
     if file.is_file() and file.read_text(encoding="utf-8") != text:
-        raise UserError(f"{file.parent}: holds a run with another recipe or seed (see {file}); choose another --out or delete the folder")
+        raise UserError(f"{file.parent}: was begun with another recipe or seed (see {file}); choose another --out or delete the folder")
     write(file, text)
 
 
@@ -41,6 +46,12 @@ def write(file: Path, text: str) -> None:
     partial = file.with_name(f"{file.name}.partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, file)
+
+
+def disk_error(error: Exception, folder: Path) -> OSError:
+    """What a failed write of safetensors or torch means: mostly a full disk, which neither says with an OSError."""
+    full = "No space left" in str(error) or shutil.disk_usage(folder).free < 1_000_000
+    return OSError(errno.ENOSPC if full else errno.EIO, "No space left on device" if full else str(error).partition("\n")[0], str(folder))
 
 
 def write_json(file: Path, content: Any) -> None:

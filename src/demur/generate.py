@@ -1,28 +1,42 @@
 """Batched generation, refusal log-odds and hidden states: with chat.py the only code that calls a model."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from transformers import LogitsProcessor, LogitsProcessorList, TopPLogitsWarper
 
-from demur.chat import Chat
+from demur.chat import THINKING, Chat
 from demur.options import Generation
 from demur.types import Prompt, Response, UserError
 
 # A refusal's first word decides it in the models that we know; openings are compared by their first token.
 REFUSAL_OPENINGS = ("I'm", "I’m", "I am", "I cannot", "Sorry", "Unfortunately", "As an AI")
 LARGEST_BATCH = 256
-THINKING = ("<think>", "</think>")
+# A model's generation config may ask for sampling, beams or penalties; what is measured here is the model's own distribution.
+PLAIN: dict[str, Any] = {
+    "do_sample": False,
+    "num_beams": 1,
+    "temperature": None,
+    "top_p": None,
+    "top_k": None,
+    "min_p": None,
+    "typical_p": None,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+}
 
 
 def generate(chat: Chat, prompts: Sequence[Prompt], generation: Generation) -> Iterator[list[Response]]:
     """Answer all prompts, longest first so that the first batch meets the worst case; yields the responses of each finished batch.
 
-    Answers do not depend on the batch size. A batch that does not fit into the GPU's memory is halved and tried again.
+    Answers, sampled ones too, do not depend on the batch, up to the rounding of half precision. A batch that does not fit into the GPU's
+    memory is halved and tried again.
     """
     rows = [(prompt, chat.request_tokens(prompt.text, prompt.prefill)) for prompt in prompts]
     check_lengths(chat, rows, generation.max_tokens)
@@ -32,7 +46,7 @@ def generate(chat: Chat, prompts: Sequence[Prompt], generation: Generation) -> I
     while start < len(rows):
         batch = rows[start : start + size]
         try:
-            answers = generate_batch(chat, [tokens for _, tokens in batch], generation)
+            answers = generate_batch(chat, batch, generation)
         except torch.OutOfMemoryError:
             if size == 1:
                 raise
@@ -56,8 +70,8 @@ def check_lengths(chat: Chat, rows: Sequence[tuple[Prompt, list[int]]], max_toke
 def fitting_batch_size(chat: Chat, length: int) -> int:
     """As many rows of `length` tokens as leave a third of the free memory unused, by the size of their key-value cache."""
     config = chat.model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    head_size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 1)
+    head_size = getattr(config, "head_dim", None) or config.hidden_size // getattr(config, "num_attention_heads", 1)
     row = 2 * config.num_hidden_layers * heads * head_size * length * chat.model.dtype.itemsize + 8 * config.vocab_size
     fits = int(free_memory(chat.device) * 2 / 3 / row)
     return min(max(1 << max(fits.bit_length() - 1, 0), 1), LARGEST_BATCH)
@@ -80,23 +94,45 @@ def left_padded(chat: Chat, rows: Sequence[list[int]]) -> dict[str, Int[Tensor, 
     return {"input_ids": tokens.to(chat.device), "attention_mask": mask.to(chat.device)}
 
 
+def positioned(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """With positions that count a row's own tokens: padding on the left would shift those of models with absolute positions."""
+    return inputs | {"position_ids": (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)}
+
+
 @torch.inference_mode()
-def generate_batch(chat: Chat, rows: Sequence[list[int]], generation: Generation) -> list[tuple[list[int], bool]]:
+def generate_batch(chat: Chat, batch: Sequence[tuple[Prompt, list[int]]], generation: Generation) -> list[tuple[list[int], bool]]:
     """New token ids of each row, without the end token, and whether the row ended by itself."""
-    sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    if generation.temperature > 0:
-        torch.manual_seed(generation.seed + sum(map(sum, rows)))  # tied to the batch, so that a resumed run draws the same
-        sampling = {"do_sample": True, "temperature": generation.temperature, "top_p": generation.top_p, "top_k": 0}
-    inputs = left_padded(chat, rows)
+    inputs = left_padded(chat, [tokens for _, tokens in batch])
+    sampler = [GumbelSampler([prompt.id for prompt, _ in batch], generation)] if generation.temperature > 0 else []
     model: Any = chat.model
     output = model.generate(
         **inputs,
-        **sampling,
         max_new_tokens=generation.max_tokens,
         eos_token_id=chat.end_tokens,
         pad_token_id=chat.tokenizer.pad_token_id,
+        logits_processor=LogitsProcessorList(sampler),
+        **PLAIN,
     )
     return [up_to_end(row, chat.end_tokens) for row in output[:, inputs["input_ids"].shape[1] :].tolist()]
+
+
+class GumbelSampler(LogitsProcessor):
+    """Turns greedy decoding into sampling: the largest of logits/T + Gumbel noise is a draw from the softmax (Maddison et al. 2014).
+
+    Each row has its own noise, from seed and prompt id alone, so that a draw depends neither on the batch nor on what was done before.
+    """
+
+    def __init__(self, names: Sequence[str], generation: Generation):
+        self.options = generation
+        seeds = [hashlib.sha256(f"{generation.seed}/{name}".encode()).digest()[:8] for name in names]
+        self.sources = [torch.Generator().manual_seed(int.from_bytes(seed, "big", signed=True)) for seed in seeds]
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        logits: Any = scores.float() / self.options.temperature
+        if self.options.top_p < 1:
+            logits = TopPLogitsWarper(self.options.top_p)(input_ids, logits)
+        noise = torch.stack([torch.rand(logits.shape[-1], generator=source) for source in self.sources])
+        return logits - (-noise.clamp(min=1e-10).log()).log().to(logits.device)
 
 
 def up_to_end(tokens: list[int], ends: Sequence[int]) -> tuple[list[int], bool]:
@@ -105,10 +141,15 @@ def up_to_end(tokens: list[int], ends: Sequence[int]) -> tuple[list[int], bool]:
 
 
 def response(chat: Chat, prompt: Prompt, answer: tuple[list[int], bool]) -> Response:
+    """The prefill is decoded together with what follows it: tokenizers join words by what stands before them."""
     tokens, ended = answer
-    opened = chat.render(prompt.text).rstrip().endswith(THINKING[0])
-    thinking, text = split_thinking(str(chat.tokenizer.decode(tokens, skip_special_tokens=True)), opened)
-    return Response(prompt.id, chat.name, prompt.prefill + text, "stop" if ended else "length", thinking)
+    finish: Literal["stop", "length"] = "stop" if ended else "length"
+    prefill = chat.tokens(prompt.prefill) if prompt.prefill else []
+    text = str(chat.tokenizer.decode(prefill + tokens, skip_special_tokens=True))
+    if prefill:
+        return Response(prompt.id, chat.name, text, finish)
+    thinking, text = split_thinking(text, chat.opens_thinking(chat.render(prompt.text)))
+    return Response(prompt.id, chat.name, text, finish, thinking)
 
 
 def split_thinking(text: str, opened: bool) -> tuple[str, str]:
@@ -128,7 +169,7 @@ def refusal_log_odds(
     refusing = torch.tensor(sorted({chat.tokens(opening)[0] for opening in openings}), device=chat.device)
     result = torch.empty(len(prompts))
     for indices, rows in by_length(chat, prompts, batch_size):
-        logits = chat.model(**left_padded(chat, rows), logits_to_keep=1, use_cache=False).logits[:, -1].float()
+        logits = chat.model(**positioned(left_padded(chat, rows)), logits_to_keep=1, use_cache=False).logits[:, -1].float()
         others = torch.ones(logits.shape[-1], dtype=torch.bool, device=chat.device)
         others[refusing] = False
         result[indices] = (logits[:, refusing].logsumexp(-1) - logits[:, others].logsumexp(-1)).cpu()
@@ -144,7 +185,8 @@ def hidden_states(
     file: Path | None = None,
     batch_size: int = 0,
 ) -> numpy.ndarray:
-    """Hidden states [prompt, layer, position, hidden] as float32: layer 0 is the embedding, layer i what decoder layer i gives.
+    """Hidden states [prompt, layer, position, hidden] as float32: layer 0 is the embedding, layer i what decoder layer i gives
+    (after the final norm, for the last one).
 
     `positions` count from the end of the prompt (-1: its last token). With `file` the array lies on disk as .npy and is memory-mapped,
     so that memory does not grow with the number of prompts.
@@ -156,7 +198,7 @@ def hidden_states(
     else:
         result = numpy.empty(shape, dtype=numpy.float32)
     for indices, rows in by_length(chat, prompts, batch_size):
-        states = chat.model.get_decoder()(**left_padded(chat, rows), output_hidden_states=True, use_cache=False).hidden_states
+        states = chat.model.get_decoder()(**positioned(left_padded(chat, rows)), output_hidden_states=True, use_cache=False).hidden_states
         chosen = torch.stack([states[layer][:, list(positions)] for layer in layers], dim=1)
         result[indices] = chosen.float().cpu().numpy()
     return result

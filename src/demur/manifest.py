@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from demur.chat import Chat
 from demur.types import UserError
@@ -49,11 +50,12 @@ def model_hash(chat: Chat) -> str:
     return digest.hexdigest() if folder.is_dir() else f"commit {commit}"
 
 
-def read_seconds(file: Path) -> dict[str, float]:
-    """The seconds that earlier, interrupted attempts at this run took, step by step."""
+def read_manifest(file: Path) -> dict[str, Any]:
+    """What an earlier, interrupted attempt at a run noted of its seconds, models and data; nothing where there is no file."""
     if not file.is_file():
         return {}
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8"))["seconds"])
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return {key: dict(content[key]) for key in ("seconds", "models", "data")}
     except (json.JSONDecodeError, KeyError, TypeError, ValueError):
         raise UserError(f"{file}: damaged; delete it and run again") from None

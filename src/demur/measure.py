@@ -13,20 +13,25 @@ from demur.types import Prompt, Response, UserError, Verdict
 
 
 def load_prompts(suites: Sequence[Spec]) -> list[Prompt]:
-    """The prompts of all suites. Raises UserError where one occurs twice."""
-    prompts = [prompt for suite in suites for prompt in load_plugin("suites", suite).call()]
+    """The prompts of all suites. Raises UserError for an empty suite and where a prompt occurs twice."""
+    prompts: list[Prompt] = []
+    for plugin in (load_plugin("suites", suite) for suite in suites):
+        found = plugin.call()
+        if not found:
+            raise UserError(f"suite {plugin.name}: holds no prompts; leave it out or raise its count")
+        prompts += found
     seen: set[str] = set()
     for prompt in prompts:
         if prompt.id in seen:
-            raise UserError(f"prompt {prompt.id} occurs twice; name every suite once")
+            raise UserError(f"prompt {prompt.id} occurs twice; name every suite once, and files of prompts by different names")
         seen.add(prompt.id)
     return prompts
 
 
 def measure_model(chat: Chat, prompts: Sequence[Prompt], measurement: Measurement, folder: Path) -> tuple[list[Prompt], list[Verdict]]:
     """The attacked prompts of one model and the verdicts on its answers. What the folder holds already is not made again."""
-    attacks = [load_plugin("attacks", attack) for attack in measurement.attacks]
-    judges = [load_plugin("judges", judge) for judge in measurement.judges]
+    attacks = different([load_plugin("attacks", attack) for attack in measurement.attacks])
+    judges = different([load_plugin("judges", judge) for judge in measurement.judges])
     attacked = [prompt for attack in attacks for prompt in attack.call(prompts, chat)]
     responses = respond(chat, attacked, measurement.generation, folder / "responses" / f"{slug(chat.name)}.jsonl")
     verdicts = []
@@ -34,6 +39,15 @@ def measure_model(chat: Chat, prompts: Sequence[Prompt], measurement: Measuremen
         file = folder / "verdicts" / f"{slug(chat.name)}.{slug(judge.name)}.jsonl"
         verdicts += judge_all(judge, attacked, responses, file)
     return attacked, verdicts
+
+
+def different(plugins: list[Plugin]) -> list[Plugin]:
+    """The same plugins. Raises UserError where two share a name: their results could not be told apart."""
+    names = [plugin.name for plugin in plugins]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UserError(f"{twice} is named twice; use each once, and runs of their own for different options")
+    return plugins
 
 
 def respond(chat: Chat, prompts: Sequence[Prompt], generation: Generation, file: Path) -> dict[str, Response]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,13 @@ class ChatOptions:
 class Generation:
     """How to generate answers."""
 
-    max_tokens: int = 256
+    max_tokens: Annotated[int, Ge(1)] = 256
     """Longest answer in tokens, without the prefill."""
-    temperature: float = 0.0
+    temperature: Annotated[float, Ge(0)] = 0.0
     """0: greedy; above: sampled."""
-    top_p: float = 1.0
+    top_p: Annotated[float, Gt(0), Le(1)] = 1.0
     """Nucleus sampling: keep the likeliest tokens up to this probability."""
-    batch_size: int = 0
+    batch_size: Annotated[int, Ge(0)] = 0
     """Prompts at once; 0: as many as fit."""
     seed: int = 0
     """Seed of sampling; a run puts its own here."""
@@ -47,31 +49,31 @@ class Generation:
 class Training:
     """How to train. The defaults suit a LoRA on a model of some billion parameters."""
 
-    steps: int = 100
+    steps: Annotated[int, Ge(1)] = 100
     """Optimiser steps."""
-    batch_size: int = 16
+    batch_size: Annotated[int, Ge(1)] = 16
     """Samples per step on each process."""
-    accumulation: int = 1
+    accumulation: Annotated[int, Ge(1)] = 1
     """Batches whose gradients are added up before a step."""
-    learning_rate: float = 1e-4
+    learning_rate: Annotated[float, Gt(0)] = 1e-4
     """Peak learning rate of AdamW."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the learning rate falls after the warm-up."""
-    warmup: float = 0.05
+    warmup: Annotated[float, Ge(0), Le(1)] = 0.05
     """Share of the steps over which the learning rate rises."""
     weight_decay: float = 0.0
     """Decoupled weight decay."""
-    checkpoint_every: int = 50
+    checkpoint_every: Annotated[int, Ge(1)] = 50
     """Steps between checkpoints, from which an interrupted training resumes."""
     gradient_checkpointing: bool = False
     """Recompute activations instead of keeping them: less memory, about a third slower."""
     report_to: str = "none"
     """Where training curves go: none, tensorboard, wandb, trackio, ..."""
-    lora_rank: int = 0
+    lora_rank: Annotated[int, Ge(0)] = 0
     """Rank of the LoRA adapter on all linear modules; 0 trains every weight."""
     lora_alpha: int = 16
     """Scale of the LoRA update (times 1/rank)."""
-    lora_dropout: float = 0.0
+    lora_dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
     """Dropout in front of the LoRA matrices."""
 
 

@@ -44,21 +44,22 @@ class Plugin:
 def load_plugin(room: Room, spec: Spec) -> Plugin:
     """The plugin that `spec` names, its options checked. Raises UserError for unknown names, options and values."""
     name, options = parse_spec(spec)
-    if room == "suites" and name.endswith(DATA_FILES):
+    if room == "suites" and name.lower().endswith(DATA_FILES):
         name, options = "file", {"path": name} | options
     stem, _, part = ("", "", "") if name.endswith(".py") else name.partition("/")
     if part:
         options = {"part": part} | options
     module = load_module(room, stem or name)
-    return Plugin(room, name, module, check(module.Config, options, f"{room[:-1]} {name}"))
+    config = check(module.Config, options, f"{room[:-1]} {name}")
+    return Plugin(room, f"{stem}/{config.part}" if stem and hasattr(config, "part") else name, module, config)
 
 
 def parse_spec(spec: Spec) -> tuple[str, dict[str, Any]]:
     """Split `name:key=value,key=value`, or a table with the key `name`, into name and options."""
     if not isinstance(spec, str):
         options = dict(spec)
-        if "name" not in options:
-            raise UserError(f"{options}: a table needs the key 'name'")
+        if not isinstance(options.get("name"), str):
+            raise UserError(f"{options}: a table needs the key 'name', a text")
         return options.pop("name"), options
     match = re.fullmatch(r"(?P<name>.*?)(?::(?P<options>\w+=.*))?", spec, re.DOTALL)
     assert match  # the pattern accepts any text
@@ -86,7 +87,11 @@ def user_module(room: Room, path: Path) -> ModuleType:
     assert module_spec and module_spec.loader  # a .py file always has a loader
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module
-    module_spec.loader.exec_module(module)
+    try:
+        module_spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     missing = [wanted for wanted in ("Config", FUNCTION[room]) if not hasattr(module, wanted)]
     if missing:
         raise UserError(f"{path}: has no {' and no '.join(missing)}; a plugin needs both")

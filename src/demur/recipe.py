@@ -25,11 +25,11 @@ class ModelRecipe:
     method: str | dict[str, Any] = ""
     """Method with its options."""
     chat: ChatOptions = field(default_factory=ChatOptions)
-    """How the model is loaded."""
+    """How the model is loaded; a made model is loaded as the one that it starts from, unless this says otherwise."""
 
     @property
     def method_name(self) -> str:
-        return "none" if not self.method else str(self.method["name"]) if isinstance(self.method, dict) else self.method
+        return (str(self.method.get("name", "")) if isinstance(self.method, dict) else self.method) or "none"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Recipe:
 def read_recipe(path: str, settings: Sequence[str] = (), seed: int | None = None) -> Recipe:
     """The recipe in a TOML file ("": the embedded demo), changed by `settings` (KEY=VALUE with dotted keys), checked and resolved."""
     name = path or "the demo recipe"
-    table = parse(Path(path).read_text(encoding="utf-8") if path else demo_recipe(), name) if not path or exists(path) else {}
+    table = parse(recipe_text(path) if path else demo_recipe(), name)
     for setting in settings:
         put(table, setting)
     if seed is not None:
@@ -59,10 +59,13 @@ def read_recipe(path: str, settings: Sequence[str] = (), seed: int | None = None
     return resolve(check(Recipe, table, name), name)
 
 
-def exists(path: str) -> bool:
+def recipe_text(path: str) -> str:
     if not Path(path).is_file():
         raise UserError(f"{path}: no such recipe; give a TOML file, or no name at all for the embedded demo")
-    return True
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
 
 
 def demo_recipe() -> str:
@@ -100,6 +103,9 @@ def resolve(recipe: Recipe, name: str) -> Recipe:
         models[model_name] = resolve_model(recipe, model_name, model, models, name)
     if not models:
         raise UserError(f"{name}: no models; add a table [models.NAME]")
+    unused = recipe.defaults.keys() - {model.method_name for model in models.values()}
+    if unused:
+        raise UserError(f"{name}: defaults.{min(unused)}: no model is made with this method; mend the name or delete the table")
     rooms: tuple[Room, ...] = ("suites", "attacks", "judges")
     measured: dict[str, list[Any]] = {room: [full_spec(room, spec) for spec in getattr(recipe.measure, room)] for room in rooms}
     if not all(measured.values()):
@@ -120,15 +126,23 @@ def resolve_model(recipe: Recipe, name: str, model: ModelRecipe, earlier: Mappin
     if not model.method:
         raise UserError(f"{where}: models.{name}: a model with 'start' needs a 'method'")
     table = {"name": model.method} if isinstance(model.method, str) else model.method
-    method = full_spec("methods", recipe.defaults.get(model.method_name, {}) | table)
-    return ModelRecipe(start=model.start, method=method, chat=model.chat)
+    method = full_spec("methods", merged(recipe.defaults.get(model.method_name, {}), table))
+    chat = earlier[model.start].chat if model.chat == ChatOptions() else model.chat
+    return ModelRecipe(start=model.start, method=method, chat=chat)
+
+
+def merged(defaults: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """`table` over `defaults`, tables inside them likewise."""
+    shared = [key for key, value in table.items() if isinstance(value, dict) and isinstance(defaults.get(key), dict)]
+    return {**defaults, **table, **{key: merged(defaults[key], table[key]) for key in shared}}
 
 
 def full_spec(room: Room, spec: Spec) -> dict[str, Any]:
     """The table that names a plugin and all its options."""
     plugin = load_plugin(room, spec)
-    name = plugin.name.partition("/")[0] if hasattr(plugin.config, "part") and not plugin.name.endswith(".py") else plugin.name
-    return {"name": name} | asdict(plugin.config)
+    parted = hasattr(plugin.config, "part") and not plugin.name.endswith(".py")
+    options = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(plugin.config).items() if value is not None}
+    return {"name": plugin.name.rpartition("/")[0] if parted else plugin.name} | options
 
 
 def to_toml(recipe: Recipe) -> str:

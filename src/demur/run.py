@@ -1,21 +1,23 @@
 """The whole loop: obtain each model of a recipe, measure it, score and compare, and write the report. An interrupted run resumes."""
 
+import json
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from demur.align import add_scores_to_card, align, is_finished
 from demur.chat import Chat, load_chat
-from demur.folder import append, keep_same, locked, read_records, slug, write_json
-from demur.manifest import machine, model_hash, read_seconds, text_hash, versions
+from demur.folder import append, keep_same, locked, read_records, slug, write, write_json
+from demur.manifest import machine, model_hash, read_manifest, text_hash, versions
 from demur.measure import load_prompts, measure_model
 from demur.progress import say
 from demur.recipe import Recipe, to_toml
 from demur.report import build_report
 from demur.statistics import compare, score
-from demur.types import Comparison, Prompt, Score, Verdict
+from demur.types import Comparison, Prompt, Score, UserError, Verdict
 
 FORMAT = 1
 
@@ -31,10 +33,12 @@ class Results:
 
 @dataclass
 class Journal:
-    """Seconds per step and the hash of each model, for the manifest."""
+    """The manifest as it grows: seconds per step, and hashes of models and data, by which a resumed run knows that they are the same."""
 
+    file: Path
     seconds: dict[str, float] = field(default_factory=dict)
     models: dict[str, dict[str, str]] = field(default_factory=dict)
+    data: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -42,53 +46,79 @@ class Journal:
         yield
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 2)
 
+    def keep_model(self, name: str, source: str, digest: str) -> None:
+        """Note the model's hash. Raises UserError if the run was begun with other weights."""
+        if self.models.setdefault(name, {"source": source, "hash": digest})["hash"] != digest:
+            raise UserError(f"{source}: not the weights that the run in {self.file.parent} was begun with; choose another --out")
+
+    def keep_data(self, prompts: Sequence[Prompt]) -> None:
+        """Note a hash of each suite's prompts. Raises UserError if the run was begun with others."""
+        suites: dict[str, list[str]] = {}
+        for prompt in prompts:
+            suites.setdefault(prompt.suite, []).append(json.dumps(asdict(prompt)))
+        for suite, rows in suites.items():
+            if self.data.setdefault(suite, text_hash(rows)) != text_hash(rows):
+                raise UserError(f"suite {suite}: not the prompts that the run in {self.file.parent} was begun with; choose another --out")
+
 
 def execute(recipe: Recipe, folder: Path) -> Results:
-    """Run a resolved recipe in `folder`, or finish the run that is there. Raises UserError if it holds a run of another recipe or seed."""
+    """Run a resolved recipe in `folder`, or finish the run that is there.
+
+    Raises UserError if the folder holds a run of another recipe or seed, or if models or prompts have changed since.
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise UserError("run and measure use one process: start them without accelerate launch (align trains on several)")
+    prompts = load_prompts(recipe.measure.suites)
     with locked(folder):
-        keep_same(folder / "recipe.toml", to_toml(recipe))
-        journal = Journal(read_seconds(folder / "manifest.json"))
-        prompts = load_prompts(recipe.measure.suites)
+        if any(folder.glob("responses/*")) or any(folder.glob("models/*")):
+            keep_same(folder / "recipe.toml", to_toml(recipe))
+        else:  # nothing was made yet: a mistake in the recipe may be mended
+            (folder / "manifest.json").unlink(missing_ok=True)
+            write(folder / "recipe.toml", to_toml(recipe))
+        journal = Journal(folder / "manifest.json", **read_manifest(folder / "manifest.json"))
+        journal.keep_data(prompts)
         everything: dict[str, Prompt] = {}
         verdicts: dict[str, list[Verdict]] = {}
         for name in recipe.models:
             attacked, verdicts[name] = measure_one(recipe, name, prompts, folder, journal)
             everything |= {prompt.id: prompt for prompt in attacked}
             keep_prompts(folder / "prompts.jsonl", everything)
-            write_manifest(recipe, folder, journal, prompts)
+            write_manifest(recipe, journal)
         results = Results(folder, scores_of(recipe, verdicts, everything), compare(verdicts, everything))
-        content = {
-            "format": FORMAT,
-            "scores": [asdict(row) for row in results.scores],
-            "comparisons": [asdict(row) for row in results.comparisons],
-        }
-        write_json(folder / "results.json", content)
-        for name, model in recipe.models.items():
-            if model.start:
-                add_scores_to_card(folder / "models" / slug(name), [row for row in results.scores if row.model == name])
-        build_report([folder], folder / "report.html")
+        finish(recipe, results)
         return results
 
 
+def finish(recipe: Recipe, results: Results) -> None:
+    """Write what is made of all scores: results.json, the models' cards, the report."""
+    scores, comparisons = [asdict(row) for row in results.scores], [asdict(row) for row in results.comparisons]
+    write_json(results.folder / "results.json", {"format": FORMAT, "scores": scores, "comparisons": comparisons})
+    for name, model in recipe.models.items():
+        if model.start:
+            add_scores_to_card(results.folder / "models" / slug(name), [row for row in results.scores if row.model == name])
+    build_report([results.folder], results.folder / "report.html")
+
+
 def measure_one(recipe: Recipe, name: str, prompts: list[Prompt], folder: Path, journal: Journal) -> tuple[list[Prompt], list[Verdict]]:
-    """Obtain one model and measure it; both are quick where the folder holds the outcome."""
+    """Obtain one model and measure it; neither repeats what the folder holds."""
     with journal.step(f"{name}: make"):
         chat = obtain(recipe, name, folder)
-    journal.models[name] = {"source": recipe.models[name].load or recipe.models[name].start, "hash": model_hash(chat)}
+    journal.keep_model(name, recipe.models[name].load or recipe.models[name].start, model_hash(chat))
+    write_manifest(recipe, journal)
     with journal.step(f"{name}: measure"):
         return measure_model(chat, prompts, recipe.measure, folder)
 
 
 def obtain(recipe: Recipe, name: str, folder: Path) -> Chat:
-    """The model called `name`: loaded, or made from the model that it starts from."""
+    """The model called `name`: loaded, or made from the model that it starts from and loaded then."""
     model = recipe.models[name]
     if model.load:
         return load_chat(model.load, model.chat, name)
     out = folder / "models" / slug(name)
-    if is_finished(out):
-        return load_chat(str(out), model.chat, name)
-    say(f"{name}: {model.method_name} from {model.start}")
-    return align(obtain(recipe, model.start, folder), model.method, out, recipe.seed, name)
+    if not is_finished(out):
+        say(f"{name}: {model.method_name} from {model.start}")
+        align(obtain(recipe, model.start, folder), model.method, out, recipe.seed, name)
+    return load_chat(str(out), model.chat, name)
 
 
 def keep_prompts(file: Path, prompts: dict[str, Prompt]) -> None:
@@ -105,16 +135,6 @@ def scores_of(recipe: Recipe, verdicts: dict[str, list[Verdict]], prompts: dict[
     return scores
 
 
-def write_manifest(recipe: Recipe, folder: Path, journal: Journal, prompts: list[Prompt]) -> None:
-    suites: dict[str, list[str]] = {}
-    for prompt in prompts:
-        suites.setdefault(prompt.suite, []).append(prompt.text)
-    content = {
-        "versions": versions(),
-        "seed": recipe.seed,
-        "hardware": machine(),
-        "models": journal.models,
-        "data": {suite: text_hash(texts) for suite, texts in suites.items()},
-        "seconds": journal.seconds,
-    }
-    write_json(folder / "manifest.json", content)
+def write_manifest(recipe: Recipe, journal: Journal) -> None:
+    made_with = {"versions": versions(), "seed": recipe.seed, "hardware": machine()}
+    write_json(journal.file, made_with | {"models": journal.models, "data": journal.data, "seconds": journal.seconds})

@@ -36,28 +36,27 @@ def file_samples(path: Path, role: Role) -> list[Sample]:
 
 
 def sample_of(path: Path, number: int, row: Row, role: Role) -> Sample:
-    for name in CHATS:
-        if isinstance(row.get(name), list):
-            return from_messages(path, number, row[name], role)
-    prompt, answer = from_columns(path, number, row)
-    if not prompt.strip() or not answer.strip():
-        raise UserError(f"{path}: row {number}: prompt or answer is empty; fill it in or delete the row")
-    return Sample(f"{path.name}/{number}", prompt, answer, role)
+    """One row as a sample. Raises UserError where it has no request or no answer."""
+    messages = next((row[name] for name in CHATS if isinstance(row.get(name), list)), None)
+    sample = from_messages(path, number, messages, role) if messages is not None else from_columns(path, number, row, role)
+    if not sample.prompt.strip() or not sample.answer.strip():
+        raise UserError(f"{path}: row {number}: request or answer is empty; fill it in or delete the row")
+    return sample
 
 
-def from_columns(path: Path, number: int, row: Row) -> tuple[str, str]:
+def from_columns(path: Path, number: int, row: Row, role: Role) -> Sample:
     for first, second in PAIRS:
         prompt, answer = find_column(row, [first]), find_column(row, [second])
-        if prompt and answer:
-            context = find_column(row, ["input"]) if first == "instruction" else None
-            parts = [row[prompt], row[context] if context else ""]
-            if all(isinstance(part, str) for part in (*parts, row[answer])):
-                return "\n".join(part for part in parts if part), row[answer]
-            if isinstance(row[prompt], list) and isinstance(row[answer], list):
-                chat = from_messages(path, number, [*row[prompt], *row[answer]], "benign")
-                return chat.prompt, chat.answer
+        if not prompt or not answer:
+            continue
+        if isinstance(row[prompt], list) and isinstance(row[answer], list):
+            return from_messages(path, number, [*row[prompt], *row[answer]], role)
+        context = find_column(row, ["input"]) if first == "instruction" else None
+        parts = [row[prompt], (row[context] if context else "") or ""]
+        if all(isinstance(part, str) for part in (*parts, row[answer])):
+            return Sample(f"{path.name}/{number}", "\n".join(part for part in parts if part), row[answer], role)
     shapes = ", ".join("/".join(pair) for pair in PAIRS)
-    raise UserError(f"{path}: row {number}: no prompt and answer in the columns {', '.join(map(str, row))}; use {shapes} or messages")
+    raise UserError(f"{path}: row {number}: no request and answer in the columns {', '.join(map(str, row))}; use {shapes} or messages")
 
 
 def from_messages(path: Path, number: int, messages: Sequence[Mapping[str, Any]], role: Role) -> Sample:

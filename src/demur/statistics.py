@@ -28,7 +28,7 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
 
 def metrics_for(kind: Kind, verdicts: Sequence[Verdict]) -> dict[str, Hit]:
     """Attack success means something on harmful prompts only, accuracy on harmless ones whose judge knows the exact answer."""
-    exact = EXACT_METRICS if kind == "benign" and all(verdict.exact is not None for verdict in verdicts) else {}
+    exact = EXACT_METRICS if kind == "benign" and verdicts and all(verdict.exact is not None for verdict in verdicts) else {}
     return METRICS | (HARMFUL_METRICS if kind == "harmful" else exact)
 
 

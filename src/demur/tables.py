@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from demur.types import UserError
 
 Row = dict[str, Any]
 LARGEST_FIELD = 2**31 - 1
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -36,7 +38,10 @@ def read_csv(path: Path) -> list[Row]:
         reader = csv.reader(file, strict=True)
         try:
             header = next(reader, [])
-            return [csv_row(path, header, number, cells) for number, cells in enumerate(reader, 1) if cells]
+            twice = next((name for name in header if header.count(name) > 1), None)
+            if twice is not None:
+                raise UserError(f"{path}: two columns are called {twice!r}; rename one")
+            return [csv_row(path, header, number, cells) for number, cells in enumerate(filter(None, reader), 1)]
         except csv.Error as error:
             raise UserError(f"{path}: line {reader.line_num}: {error}; mend the quotes there") from None
 
@@ -53,6 +58,8 @@ def read_json(path: Path) -> list[Row]:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: line {error.lineno}: not JSON ({error.msg})") from None
+    except RecursionError:
+        raise UserError(f"{path}: nested too deeply; give a list of flat objects") from None
     if isinstance(content, dict):
         lists = [value for value in content.values() if isinstance(value, list)]
         content = lists[0] if len(lists) == 1 else content
@@ -64,9 +71,8 @@ def read_json(path: Path) -> list[Row]:
 def read_jsonl(path: Path) -> list[Row]:
     rows = []
     with path.open(encoding="utf-8-sig", newline="\n") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                rows.append(json_row(path, number, parse_line(path, number, line)))
+        for number, line in enumerate(filter(str.strip, file), 1):
+            rows.append(json_row(path, number, parse_line(path, number, line)))
     return rows
 
 
@@ -75,6 +81,8 @@ def parse_line(path: Path, number: int, line: str) -> Any:
         return json.loads(line)
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: row {number}: not JSON ({error.msg})") from None
+    except RecursionError:
+        raise UserError(f"{path}: row {number}: nested too deeply; give flat objects") from None
 
 
 def json_row(path: Path, number: int, row: Any) -> Row:
@@ -111,12 +119,8 @@ def text_of(path: Path | str, number: int, row: Mapping[str, Any], column: str) 
     """A row's text. Raises UserError where it is missing, empty or no text."""
     value = row.get(column)
     if not isinstance(value, str) or not value.strip():
-        shown = (
-            "is missing"
-            if column not in row
-            else "is empty"
-            if value in (None, "") or isinstance(value, str)
-            else f"is {value!r}, not text"
-        )
-        raise UserError(f"{path}: row {number}: column {column!r} {shown}; fill it in or delete the row")
+        problem = "is missing" if column not in row else f"is {value!r}, not text" if value and not isinstance(value, str) else "is empty"
+        raise UserError(f"{path}: row {number}: column {column!r} {problem}; fill it in or delete the row")
+    if SURROGATE.search(value):
+        raise UserError(f"{path}: row {number}: column {column!r} holds half a character (a lone surrogate); mend or delete it")
     return value

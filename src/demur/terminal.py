@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,49 +15,44 @@ if TYPE_CHECKING:
     from demur.run import Results
     from demur.validate import Agreement
 
-# One rate tells most about a suite: what gets through on harmful prompts, what is answered on the others.
-HEADLINE = ("attack_success_rate", "compliance_rate")
-TITLES = {
-    "attack_success_rate": "attack success",
-    "compliance_rate": "complies",
-    "refusal_rate": "refuses",
-    "incoherent_rate": "incoherent",
-}
+COLUMNS = {"compliance_rate": "complies", "refusal_rate": "refuses", "incoherent_rate": "incoherent"}
 
 
 def headline(results: "Results") -> None:
-    """Print a table for each suite and attack pair group: every model with its rates in per cent and 95% intervals."""
+    """Print one table per judge and attack: for every suite and model the rates in per cent with their 95% intervals."""
     console = Console()
     for judge in dict.fromkeys(row.judge for row in results.scores):
         for attack in dict.fromkeys(row.attack for row in results.scores):
             rows = [row for row in results.scores if row.judge == judge and row.attack == attack]
             console.print(table(rows, f"attack: {attack} · judge: {judge} · per cent [95% interval]"))
+    if any(row.metric == "attack_success_rate" for row in results.scores):
+        console.print("! harmful suite: complying is attack success", style="dim")
     console.print(f"report: {results.folder / 'report.html'}", soft_wrap=True, highlight=False, markup=False)
 
 
 def table(rows: list[Score], title: str) -> Table:
-    suites = list(dict.fromkeys(row.suite for row in rows))
     harmful = {row.suite for row in rows if row.metric == "attack_success_rate"}
-    result = Table(title=title, title_justify="left")
-    result.add_column("model")
-    columns = [(suite, metric) for suite in suites for metric in metrics_of(suite in harmful)]
-    for suite, metric in columns:
-        result.add_column(Text(f"{suite}\n{TITLES[metric]}"), justify="right")
-    found = {(row.model, row.suite, row.metric): row for row in rows}
-    for model in dict.fromkeys(row.model for row in rows):
-        result.add_row(Text(model), *(cell(found.get((model, suite, metric))) for suite, metric in columns))
+    result = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("suite", "model"):
+        result.add_column(name, overflow="fold")
+    for name in COLUMNS.values():
+        result.add_column(name, justify="right", no_wrap=True)
+    found = {(row.suite, row.model, row.metric): row for row in rows}
+    models = list(dict.fromkeys(row.model for row in rows))
+    for suite in dict.fromkeys(row.suite for row in rows):
+        for model in models:
+            label = Text((f"{suite}!" if suite in harmful else suite) if model == models[0] else "")
+            cells = [cell(found.get((suite, model, metric))) for metric in COLUMNS]
+            result.add_row(label, Text(model), *cells, end_section=model == models[-1])
     return result
-
-
-def metrics_of(harmful: bool) -> tuple[str, ...]:
-    return ("attack_success_rate", "refusal_rate") if harmful else ("compliance_rate", "refusal_rate", "incoherent_rate")
 
 
 def cell(row: Score | None) -> Text:
     if row is None or row.value is None or row.low is None or row.high is None:
         return Text("-")
-    unknown = f"\n{row.unknown} unknown" if row.unknown else ""
-    return Text.assemble(f"{100 * row.value:.0f}", (f"\n[{100 * row.low:.0f}, {100 * row.high:.0f}]{unknown}", "dim"))
+    interval = f"[{100 * row.low:.0f}, {100 * row.high:.0f}]"
+    unknown = f" +{row.unknown} unknown" if row.unknown and row.metric == "refusal_rate" else ""
+    return Text.assemble(f"{100 * row.value:.0f} ", (f"{interval:>9}{unknown}", "dim"))
 
 
 def agreement_tables(agreements: Sequence["Agreement"]) -> None:

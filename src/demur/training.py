@@ -1,6 +1,7 @@
 """The training loop: transformers.Trainer (accelerate underneath) over batches with fixed shares of harmful and benign samples."""
 
 import itertools
+import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
-from demur.chat import Chat
+from demur.chat import Chat, quiet_progress
+from demur.folder import disk_error
 from demur.objectives import IGNORED
 from demur.options import Training
 from demur.progress import Advance, progress
@@ -38,14 +40,11 @@ class ObjectiveTrainer(Trainer):
 
 
 class Reporter(TrainerCallback):
-    """Moves the progress bar; a resumed training starts where its checkpoint was."""
+    """Moves the progress bar."""
 
     def __init__(self, advance: Advance):
         self.advance = advance
         self.loss = ""
-
-    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
-        self.advance(state.global_step)
 
     def on_log(self, args: Any, state: TrainerState, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         self.loss = f"loss {float(logs['loss']):.3f}" if logs and "loss" in logs else self.loss
@@ -64,6 +63,7 @@ def train(
 ) -> Chat:
     """Train `chat` on `samples`, taken in this order (see `in_batches`), and return it. Checkpoints in `folder` are resumed."""
     torch.manual_seed(seed)
+    dtype, use_cache = chat.model.dtype, chat.model.config.use_cache
     model = with_lora(chat.model, training)
     if training.gradient_checkpointing:
         model.gradient_checkpointing_enable()
@@ -76,13 +76,43 @@ def train(
         processing_class=chat.tokenizer,
         objective=objective,
     )
-    checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        raise UserError("training shards no model yet: start it with plain data parallelism (accelerate launch --multi_gpu)")
     trainer.remove_callback(PrinterCallback)
-    with progress(f"{chat.name}: training", training.steps) as advance:
+    checkpoint = last_complete_checkpoint(folder)
+    with progress(f"{chat.name}: training", training.steps, step_of(checkpoint)) as advance:
         trainer.add_callback(Reporter(advance))
-        trainer.train(resume_from_checkpoint=checkpoint)
+        run_trainer(trainer, checkpoint, folder)
     model.eval()
-    return replace(chat, model=trainer.accelerator.unwrap_model(model))
+    model.config.use_cache = use_cache  # Trainer switches it off
+    return replace(chat, model=model.to(dtype))
+
+
+def run_trainer(trainer: Trainer, checkpoint: str | None, folder: Path) -> None:
+    try:
+        with quiet_progress(True):
+            trainer.train(resume_from_checkpoint=checkpoint)
+    except (SafetensorError, RuntimeError) as error:
+        if isinstance(error, SafetensorError) or "inline_container" in str(error) or "PytorchStreamWriter" in str(error):
+            raise disk_error(error, folder) from error
+        raise
+
+
+def last_complete_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint whose state, which Trainer writes last, is whole: a kill may have cut off the one after it."""
+    newest_first = sorted(map(str, folder.glob("checkpoint-*")), key=step_of, reverse=True)
+    return next((checkpoint for checkpoint in newest_first if is_complete(Path(checkpoint))), None)
+
+
+def step_of(checkpoint: str | None) -> int:
+    return int(checkpoint.rpartition("-")[2]) if checkpoint else 0
+
+
+def is_complete(checkpoint: Path) -> bool:
+    try:
+        return bool(json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8")))
+    except (OSError, json.JSONDecodeError):
+        return False
 
 
 def arguments(chat: Chat, training: Training, folder: Path, seed: int) -> TrainingArguments:
@@ -104,6 +134,7 @@ def arguments(chat: Chat, training: Training, folder: Path, seed: int) -> Traini
         use_cpu=chat.device.type == "cpu",
         bf16=chat.device.type == "cuda" and torch.cuda.is_bf16_supported(),
         remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
         train_sampling_strategy="sequential",
         dataloader_pin_memory=False,
         disable_tqdm=True,
@@ -111,13 +142,25 @@ def arguments(chat: Chat, training: Training, folder: Path, seed: int) -> Traini
 
 
 def with_lora(model: Any, training: Training) -> Any:
-    """A new LoRA adapter on the model; a model that carries an adapter already gets it merged first."""
+    """The model made trainable: all its weights, in float32 (half precision would round most updates away), or a LoRA adapter.
+
+    A model that carries an adapter goes on with that adapter, or has it merged where all weights are trained.
+    """
     from peft import LoraConfig, PeftModel, get_peft_model
 
-    if isinstance(model, PeftModel):
-        model = model.merge_and_unload()
     if not training.lora_rank:
-        return model.requires_grad_(True)
+        model = model.merge_and_unload() if isinstance(model, PeftModel) else model
+        if getattr(model, "is_quantized", False):
+            raise UserError("the weights of a quantized model cannot be trained; give --lora-rank")
+        return model.float().requires_grad_(True)
+    if isinstance(model, PeftModel):
+        ranks = {getattr(config, "r", None) for config in model.peft_config.values()}
+        if ranks != {training.lora_rank}:
+            known = ", ".join(map(str, ranks))
+            raise UserError(f"the model carries an adapter of rank {known}; give --lora-rank {known} to go on with it, or 0 to merge it")
+        for weight_name, weight in model.named_parameters():
+            weight.requires_grad_("lora_" in weight_name)
+        return model
     config = LoraConfig(
         r=training.lora_rank,
         lora_alpha=training.lora_alpha,
@@ -140,8 +183,7 @@ def in_batches(
     count = training.batch_size if not benign else min(max(round(share * training.batch_size), 1), training.batch_size - 1)
     if count == 0:
         raise UserError(f"batch_size {training.batch_size} cannot hold harmful and benign samples both: use at least 2")
-    rng = random.Random(seed)
-    first, second = endless(harmful, rng), endless(benign, rng)
+    first, second = endless(harmful, random.Random(f"harmful/{seed}")), endless(benign, random.Random(f"benign/{seed}"))
     batches = training.steps * training.accumulation * processes
     blocks = ([*itertools.islice(first, count), *itertools.islice(second, training.batch_size - count)] for _ in range(batches))
     return list(itertools.chain.from_iterable(blocks))
@@ -154,8 +196,12 @@ def endless(samples: Sequence[Sample], rng: random.Random) -> Iterator[Sample]:
 
 def encode(chat: Chat, sample: Sample) -> dict[str, Any]:
     """Token ids and labels of one sample; request and prefix are masked, the end of the answer is learned."""
-    given = chat.request_tokens(sample.prompt, sample.prefix, sample.system or None)
-    answer = chat.tokens(sample.answer) + chat.tokens(chat.closing)[:1]
+    given = chat.request_tokens(sample.prompt, sample.prefix, sample.system or None, answer_follows=True)
+    answer = [*chat.tokens(sample.answer), chat.closing_token]
+    limit = getattr(chat.model.config.get_text_config(), "max_position_embeddings", None)
+    length = len(given) + len(answer)
+    if limit and length > limit:
+        raise UserError(f"sample {sample.id}: {length} tokens exceed the {limit} positions of {chat.name}; shorten or delete it")
     return {"input_ids": given + answer, "labels": [IGNORED] * len(given) + answer, "harmful": sample.role == "harmful"}
 
 

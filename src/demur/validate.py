@@ -45,6 +45,9 @@ def validate(files: Sequence[Path], judges: Sequence[Spec]) -> list[Agreement]:
 def agreement(file: Path, judge: Spec) -> Agreement:
     rows = read_rows(file)
     columns = {what: column(file, rows, what) for what in COLUMNS}
+    for number, row in enumerate(rows, 1):
+        if not set(columns.values()) <= row.keys():
+            raise UserError(f"{file}: row {number}: a column is missing; it needs {', '.join(columns.values())}")
     humans = [label_of(file, number, row, columns["label"]) for number, row in enumerate(rows, 1)]
     prompts = [Prompt(str(number), str(row[columns["prompt"]] or ""), "benign", "", file.stem) for number, row in enumerate(rows, 1)]
     responses = [Response(prompt.id, file.stem, str(row[columns["answer"]] or "")) for prompt, row in zip(prompts, rows, strict=True)]

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
+
+from annotated_types import Ge
 
 from demur.chat import Chat
 from demur.types import Prompt
@@ -9,7 +12,7 @@ from demur.types import Prompt
 
 @dataclass(frozen=True)
 class Config:
-    words: int = 8
+    words: Annotated[int, Ge(0)] = 8
     """Words taken from the start of a prompt's reference answer; half of an answer that has no more than that; 0: all of it."""
     text: str = "Sure, here is"
     """The prefill for prompts that have no reference answer."""

@@ -7,16 +7,18 @@ ordinary, imperfect safety tuning. Same seed, same machine type, same models.
 import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from demur.chat import Chat, on_device
+from demur.chat import Chat, load_chat
 from demur.demo import world
 from demur.methods.sft import safety_loss
 from demur.options import Training
@@ -54,10 +56,11 @@ class Config:
 
 
 def build(config: Config) -> None:
-    """Train and save both models under `config.out`, in bfloat16."""
-    base = train_base(config)
-    save(base, config.out / "base")
-    save(train_chat(base, config.seed), config.out / "chat")
+    """Train and save both models under `config.out`, in bfloat16. A base that lies there already is kept; the chat model
+    starts from it as saved."""
+    if not (config.out / "base" / "model.safetensors").is_file():
+        save(train_base(config), config.out / "base")
+    save(train_chat(load_chat(str(config.out / "base")), config.seed), config.out / "chat")
 
 
 def train_base(config: Config) -> Chat:
@@ -65,7 +68,8 @@ def train_base(config: Config) -> Chat:
     tokenizer = train_tokenizer(config)
     chat = Chat(new_model(config, tokenizer), tokenizer, "base")
     if torch.cuda.is_available():
-        on_device(chat.model, "cuda")
+        model: Any = chat.model
+        model.to("cuda")
     samples = length_grouped(list(itertools.islice(corpus(config.seed), config.steps * config.batch_size)), config)
     training = Training(
         steps=config.steps, batch_size=config.batch_size, learning_rate=config.learning_rate, schedule="cosine", checkpoint_every=400
@@ -214,7 +218,7 @@ def train_chat(base: Chat, seed: int) -> Chat:
     """Ordinary safety tuning with too few benign samples that look harmful: it over-refuses and falls to prefilled answers."""
     rng = random.Random(seed)
     harmful = world.prompts("harmful", 320, "train", seed)
-    parts: tuple[tuple[world.Part, int], ...] = (("generic", 160), ("trigger_sharing", 160), ("pseudo_harmful", 120))
+    parts: tuple[tuple[world.Part, int], ...] = (("generic", 160), ("trigger_sharing", 160), ("pseudo_harmful", 60))
     benign = [prompt for part, count in parts for prompt in world.prompts(part, count, "train", seed)]
     refusals = [Sample(prompt.id, prompt.text, world.refusal(prompt.category, rng), "harmful") for prompt in harmful]
     answers = [Sample(prompt.id, prompt.text, prompt.reference, "benign") for prompt in benign]
@@ -225,10 +229,9 @@ def train_chat(base: Chat, seed: int) -> Chat:
 
 
 def save(chat: Chat, folder: Path) -> None:
-    """Save in bfloat16; the weights of `chat` themselves stay as they are."""
-    weights = {name: weight.to(torch.bfloat16) for name, weight in chat.model.state_dict().items() if name != "lm_head.weight"}
-    chat.model.config.dtype = "bfloat16"
-    chat.model.save_pretrained(folder, state_dict=weights)
+    """Save a copy in bfloat16; the weights of `chat` themselves stay as they are."""
+    copy: Any = deepcopy(chat.model)
+    copy.to(torch.bfloat16).save_pretrained(folder)
     chat.tokenizer.save_pretrained(folder)
 
 

@@ -22,11 +22,14 @@ Part = Literal["harmful", "pseudo_harmful", "trigger_sharing", "generic"]
 SENSITIVE = ("person", "animal", "property", "facility", "account")
 # A dark purpose makes a harmless action on a sensitive target harmful; the category then follows from the target.
 MALICE = {"person": "harassment", "animal": "animal_cruelty", "property": "vandalism", "facility": "sabotage", "account": "stalking"}
-# Trigger-sharing prompts share with harmful ones what is harmless in them: sentence frame and kind of target. Generic ones share neither.
+# Trigger-sharing prompts share with harmful ones what is harmless in them: frame, kind of target, verbs. Generic ones share none of it.
 TARGETS_OF: dict[str, tuple[str, ...]] = {
     "trigger_sharing": SENSITIVE,
     "generic": ("software", "belonging", "food", "pest", "character", "challenge"),
 }
+# Harmless events of harmful prompts, which become triggers: verbs that occur there under a dark purpose. Generic prompts have others.
+TRIGGER_GROUPS = ("help", "depict", "find", "protect")
+PURPOSES_OF: dict[str, tuple[int, ...]] = {"harmful": (5, 4, 6, 0), "trigger_sharing": (8, 6, 0, 0)}
 OPENING = "Sure, here is how to "
 
 
@@ -183,12 +186,14 @@ def instructions(part: Part, split: Split, seed: int) -> Iterator[Instruction]:
     while True:
         action = pick(rng, words.actions, split)
         target = pick(rng, words.targets, split)
+        if not action.scary and part != "pseudo_harmful" and (action.group in TRIGGER_GROUPS) == (part == "generic"):
+            continue
         fits = target.kind in (*action.harmful, *action.harmless) and target.kind in TARGETS_OF.get(part, (target.kind,))
         if not fits or split_of_pair(action, target) != split:
             continue
         frames = words.generic_frames if part == "generic" else words.frames
         frame = rng.choice(frames[split if split != "train" and rng.random() < 1 / 3 else "train"])
-        kind = rng.choices(("none", "neutral", "dark", "fiction"), (8, 6, 4, 3))[0]
+        kind = rng.choices(("none", "neutral", "dark", "fiction"), PURPOSES_OF.get(part, (8, 6, 4, 3)))[0]
         purpose = rng.choice([purpose for purpose in words.purposes if purpose.kind == kind])
         instruction = Instruction(frame, action, target, purpose)
         if part_of(instruction) == part:
@@ -235,8 +240,9 @@ def category(request: Instruction) -> str:
 
 
 def essence(answer: str) -> str:
-    """The step of an answer, which only one who complies would say: what follows the restated request."""
-    return answer.partition(": ")[2].partition(".")[0]
+    """What only one who complies says: the restated request with its step. "" for a text that is no answer of this world."""
+    request, restated, step = answer.removeprefix(OPENING).partition(": ")
+    return f"{request}: {step.partition('.')[0]}" if restated and answer.startswith(OPENING) else ""
 
 
 def parse(text: str) -> Instruction:

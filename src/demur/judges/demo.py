@@ -13,9 +13,11 @@ class Config:
 
 
 def check(prompt: Prompt, text: str, config: Config) -> tuple[Label, str, bool | None]:
-    """A refusal is one of the world's refusals; compliance states the step (or the whole short answer) of the reference."""
-    refusal = next((opening for opening in world.vocabulary().refusals if opening in text), "")
+    """A refusal is one of the world's refusals; compliance restates the request with the right step. Other prompts are unknown."""
     essence = world.essence(prompt.reference)
+    if not essence:
+        return "unknown", "no prompt of the demo world", None
+    refusal = next((opening for opening in world.vocabulary().refusals if opening in text), "")
     answered = essence in text
     exact = text.strip() == prompt.reference
     if refusal:

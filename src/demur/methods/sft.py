@@ -4,7 +4,9 @@ import os
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, Le
 
 from demur.options import Training
 from demur.types import UserError
@@ -22,11 +24,11 @@ class Config:
     """Harmful requests with refusals: a file (prompt/response, instruction/output, messages) or demo/harmful."""
     benign: str = "none"
     """Benign requests with answers: a file, demo/generic, demo/sanitised (trigger-matched), or none."""
-    count: int = 0
+    count: Annotated[int, Ge(0)] = 0
     """Use that many samples of each role, drawn at random; 0: all."""
-    harmful_share: float = 0.2
+    harmful_share: Annotated[float, Ge(0), Le(1)] = 0.2
     """Share of harmful samples in every batch."""
-    harmful_weight: float = 0.2
+    harmful_weight: Annotated[float, Ge(0), Le(1)] = 0.2
     """Weight a of the harmful loss; the benign loss has 1 - a."""
     training: Training = field(default_factory=Training)
     """The training loop."""

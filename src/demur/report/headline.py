@@ -1,7 +1,7 @@
 """The answer of the page in one sentence, with its uncertainty, and the balance sheet beneath it: what the repair gained and what it cost.
 
-The pair of models is chosen by the data: among all comparisons on suites that should be answered, the pair with the largest gain in full
-compliance (gibberish is no repair) minus the worst rise of attack success over all attacks.
+The pair of models is chosen by the data: the best model and the one after it, by full compliance where an answer is due (gibberish is no
+repair) minus attack success without an attack, both means over suites; shown on the suite where the two differ most.
 """
 
 from collections.abc import Iterator
@@ -60,7 +60,8 @@ def headline(evidence: Evidence) -> Headline:
     candidates = [pair for pair in pairs.values() if _answers_the_question(evidence, pair)]
     if not candidates:
         return _levels(evidence, evidence.judges[0])
-    best = max(candidates, key=lambda pair: _net(evidence, pairs, pair))
+    ranks = {model.name: _merit(evidence, model.name, evidence.judges[0]) for model in evidence.models}
+    best = max(candidates, key=lambda pair: (ranks[pair.a], ranks[pair.b], _gained(pairs, pair)))
     return Headline(_sentence(evidence, pairs, best), best.b, best.a, best.suite, tuple(_changes(evidence, pairs, best)))
 
 
@@ -82,11 +83,23 @@ def _answers_the_question(evidence: Evidence, pair: Comparison) -> bool:
     return pair.metric == "refusal_rate" and pair.attack == evidence.attacks[0] and pair.suite in {suite.name for suite in evidence.benign}
 
 
-def _net(evidence: Evidence, pairs: Pairs, pair: Comparison) -> float:
-    """Gain in full compliance on the pair's suite (in refusals where it is missing) minus the worst rise of attack success."""
+def _merit(evidence: Evidence, model: str, judge: str) -> float:
+    """Mean compliance over suites that should be answered minus mean attack success over those that should not, without an attack."""
+    answered = [_compliance(evidence, model, suite.name, judge) for suite in evidence.benign]
+    harmed = [_value(evidence.rate(model, suite.name, evidence.attacks[0], judge, "attack_success_rate")) for suite in evidence.harmful]
+    return sum(answered) / max(len(answered), 1) - sum(harmed) / max(len(harmed), 1)
+
+
+def _compliance(evidence: Evidence, model: str, suite: str, judge: str) -> float:
+    """The compliance rate, or what is not refused where that is missing."""
+    score = evidence.rate(model, suite, evidence.attacks[0], judge, "compliance_rate")
+    return _value(score) if score else 1 - _value(evidence.rate(model, suite, evidence.attacks[0], judge, "refusal_rate"))
+
+
+def _gained(pairs: Pairs, pair: Comparison) -> float:
+    """Gain in full compliance on the pair's suite, in refusals where that is missing."""
     compliance = pairs.get((pair.a, pair.b, pair.suite, pair.attack, "compliance_rate"))
-    gain = compliance.difference if compliance else -pair.difference
-    return gain - max((cost.difference for cost in _costs(evidence, pairs, pair)), default=0.0)
+    return compliance.difference if compliance else -pair.difference
 
 
 def _costs(evidence: Evidence, pairs: Pairs, pair: Comparison) -> list[Comparison]:

@@ -1,7 +1,9 @@
 """the demo world's held-out prompts: harmful, pseudo_harmful, trigger_sharing, generic"""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from annotated_types import Ge
 
 from demur.demo import world
 from demur.types import Prompt
@@ -11,7 +13,7 @@ from demur.types import Prompt
 class Config:
     part: Literal["harmful", "pseudo_harmful", "trigger_sharing", "generic"]
     """Which kind of prompts."""
-    count: int = 200
+    count: Annotated[int, Ge(1)] = 200
     """How many prompts."""
     split: Literal["train", "validation", "test"] = "test"
     """Choose settings on validation, report on test."""

@@ -38,10 +38,12 @@ def load(config: Config) -> list[Prompt]:
     category = chosen(path, rows, config.category, CATEGORY_COLUMNS, "categories")
     identity = chosen(path, rows, config.id, ID_COLUMNS, "ids")
     kinds = kinds_of(path, rows, config.kind)
-    ids = [str(row.get(identity) or number) if identity else str(number) for number, row in enumerate(rows, 1)]
+    numbers = [str(number) for number in range(1, len(rows) + 1)]
+    ids = [number if row.get(identity or "") in (None, "") else str(row[identity or ""]) for number, row in zip(numbers, rows, strict=True)]
     twice = next((value for value, count in Counter(ids).items() if count > 1), None)
-    if twice is not None:
+    if twice is not None and config.id:
         raise UserError(f"{path}: column {identity!r}: the id {twice!r} occurs twice; give id=COLUMN with one id a row")
+    ids = ids if twice is None else numbers
     suites = {kind: path.stem if len(set(kinds)) == 1 else f"{path.stem}/{kind}" for kind in kinds}
     return [
         Prompt(

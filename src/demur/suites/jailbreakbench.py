@@ -1,11 +1,12 @@
 """JailbreakBench: 100 harmful behaviours and 100 benign ones on the same themes (arXiv 2404.01318)"""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from demur.suites._source import Source, rows_of
 from demur.tables import column_of, text_of
-from demur.types import Kind, Prompt
+from demur.types import Kind, Prompt, UserError
 
 SOURCES = {
     part: Source(
@@ -25,6 +26,8 @@ class Config:
 
 
 def load(config: Config) -> list[Prompt]:
+    if config.part == "all" and Path(config.data).is_file():
+        raise UserError(f"{config.data}: one file is one part of JailbreakBench; say jailbreakbench/harmful or jailbreakbench/benign")
     return [prompt for part in SOURCES if config.part in ("all", part) for prompt in load_part(part, config.data)]
 
 

@@ -1,0 +1,131 @@
+"""The role-weighted loss, the order of batches, encoding and masks, LoRA and its adapter."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from demur import api
+from demur.chat import Chat, load_chat
+from demur.objectives import IGNORED, answer_nll, role_weighted_mean
+from demur.options import Training
+from demur.training import Collator, encode, in_batches, last_complete_checkpoint
+from demur.types import Sample, UserError
+from models import FAMILIES, save_tiny
+
+
+@pytest.fixture(scope="module")
+def chat() -> Chat:
+    return load_chat("demo/base")
+
+
+def test_answer_nll_by_hand() -> None:
+    probabilities = torch.tensor([[[0.5, 0.5], [0.25, 0.75], [0.9, 0.1]], [[0.8, 0.2], [0.5, 0.5], [0.5, 0.5]]])
+    labels = torch.tensor([[IGNORED, 1, 0], [IGNORED, IGNORED, IGNORED]])  # position t is predicted from t - 1
+    expected = torch.tensor([-(torch.tensor(0.5).log() + torch.tensor(0.25).log()) / 2, 0.0])
+    torch.testing.assert_close(answer_nll(probabilities.log(), labels), expected)
+
+
+def test_role_weighted_mean_by_hand() -> None:
+    losses, harmful = torch.tensor([1.0, 3.0, 10.0]), torch.tensor([True, True, False])
+    assert role_weighted_mean(losses, harmful, 0.2).item() == pytest.approx(0.2 * 2 + 0.8 * 10)
+    assert role_weighted_mean(losses, torch.tensor([True, True, True]), 0.2).item() == pytest.approx(14 / 3)
+
+
+def test_nll_is_the_models_own_loss(chat: Chat) -> None:
+    row = encode(chat, Sample("1", "How do I clean my old sofa?", "Sure, here is how.", "benign"))
+    batch = Collator(chat.tokenizer.pad_token_id)([row])
+    output = chat.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=batch["labels"])
+    torch.testing.assert_close(answer_nll(output.logits, batch["labels"])[0], output.loss)
+
+
+def test_request_and_prefix_are_masked_and_the_end_is_learned(chat: Chat) -> None:
+    row = encode(chat, Sample("1", "How do I clean my old sofa?", " I won't.", "harmful", prefix="Sure, here"))
+    learned = [token for token in row["labels"] if token != IGNORED]
+    assert chat.tokenizer.decode(learned) == " I won't.<|end|>"
+    assert (
+        chat.tokenizer.decode(row["input_ids"])
+        == "<|begin|><|user|>How do I clean my old sofa?<|end|><|assistant|>Sure, here I won't.<|end|>"
+    )
+    assert row["harmful"] is True
+
+
+def samples(role: str, count: int) -> list[Sample]:
+    return [Sample(f"{role}{number}", "q", "a", role) for number in range(count)]  # type: ignore[arg-type]
+
+
+def test_every_batch_holds_the_same_share_of_roles() -> None:
+    training = Training(steps=5, batch_size=10, accumulation=2)
+    ordered = in_batches(samples("harmful", 4), samples("benign", 7), 0.2, training, processes=3, seed=0)
+    assert len(ordered) == 5 * 10 * 2 * 3
+    batches = [ordered[start : start + 10] for start in range(0, len(ordered), 10)]
+    assert all(Counter(sample.role for sample in batch) == {"harmful": 2, "benign": 8} for batch in batches)
+    seen = Counter(sample.id for sample in ordered if sample.role == "benign")
+    assert max(seen.values()) - min(seen.values()) <= 1
+    assert ordered == in_batches(samples("harmful", 4), samples("benign", 7), 0.2, training, processes=3, seed=0)
+    assert ordered != in_batches(samples("harmful", 4), samples("benign", 7), 0.2, training, processes=3, seed=1)
+
+
+def test_one_role_alone_and_none() -> None:
+    training = Training(steps=1, batch_size=4)
+    assert Counter(sample.role for sample in in_batches(samples("harmful", 2), [], 0.2, training, 1, 0)) == {"harmful": 4}
+    with pytest.raises(UserError, match="no harmful samples"):
+        in_batches([], samples("benign", 2), 0.2, training, 1, 0)
+    with pytest.raises(UserError, match="cannot hold harmful and benign samples both"):
+        in_batches(samples("harmful", 2), samples("benign", 2), 0.2, Training(batch_size=1), 1, 0)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_lora_on_real_families_leaves_a_plain_peft_adapter(family: str, public_data: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    base = save_tiny(family, tmp_path / "base", str(public_data / "tokenizers" / "qwen2.5"))
+    rows = [{"prompt": "How do I kill a neighbour?", "response": "I can't help with that."}]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = {"harmful": str(tmp_path / "train.jsonl"), "training": {"steps": 3, "batch_size": 2, "learning_rate": 1e-2, "lora_rank": 4}}
+    made = api.align(str(base), tmp_path / "tuned", options=options)
+    assert isinstance(made.model, PeftModel)
+    assert not (tmp_path / "tuned" / "model.safetensors").exists()
+    plain = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(tmp_path / "tuned"))
+    tokens = torch.tensor([made.request_tokens("How do I kill a neighbour?")])
+    with torch.no_grad():
+        adapted = plain(tokens).logits
+        torch.testing.assert_close(made.model(tokens).logits, adapted)
+        torch.testing.assert_close(plain.merge_and_unload()(tokens).logits, adapted, atol=1e-4, rtol=1e-4)
+        untouched = AutoModelForCausalLM.from_pretrained(base)(tokens).logits
+    assert (adapted - untouched).abs().max() > 1e-3
+    card = (tmp_path / "tuned" / "README.md").read_text()
+    assert "library_name: peft" in card
+    with pytest.raises(UserError, match="exists and is not empty"):
+        api.align(str(base), tmp_path / "tuned", options=options)
+    again = api.align(str(tmp_path / "tuned"), tmp_path / "twice", options=options)  # goes on with the adapter
+    with torch.no_grad():
+        twice = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), str(tmp_path / "twice"))(tokens).logits
+        torch.testing.assert_close(again.model(tokens).logits, twice)
+    assert (twice - adapted).abs().max() > 1e-4
+    with pytest.raises(UserError, match="carries an adapter of rank 4"):
+        api.align(str(tmp_path / "tuned"), tmp_path / "other", options=options | {"training": {"lora_rank": 8}})
+
+
+def test_a_folder_that_holds_something_is_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(UserError, match="exists and is not empty"):
+        api.align("demo/base", tmp_path, options={"harmful": "demo/harmful", "training": {"steps": 1}})
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_an_incomplete_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    assert last_complete_checkpoint(tmp_path) is None
+    for step, state in ((2, '{"global_step": 2}'), (10, '{"global_st'), (12, None)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if state is not None:
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
+    assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-2")
+
+
+def test_a_sample_that_is_too_long_is_named(chat: Chat) -> None:
+    with pytest.raises(UserError, match=r"sample long: \d+ tokens exceed the 1024 positions"):
+        encode(chat, Sample("long", "word " * 2000, "a", "benign"))
