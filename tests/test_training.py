@@ -129,3 +129,10 @@ def test_an_incomplete_checkpoint_is_passed_over(tmp_path: Path) -> None:
 def test_a_sample_that_is_too_long_is_named(chat: Chat) -> None:
     with pytest.raises(UserError, match=r"sample long: \d+ tokens exceed the 1024 positions"):
         encode(chat, Sample("long", "word " * 2000, "a", "benign"))
+
+
+def test_a_mistake_in_the_options_does_not_block_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="sft needs harmful requests"):
+        api.align("demo/base", tmp_path / "tuned")
+    options = {"harmful": "demo/harmful", "count": 4, "training": {"steps": 1, "batch_size": 2}}
+    assert api.align("demo/base", tmp_path / "tuned", options=options).name == "tuned"

@@ -52,7 +52,8 @@ def align(chat: Chat, method: Spec, out: Path, seed: int = 0, name: str = "") ->
     with locked(partial) if is_main_process() else nullcontext():
         if is_main_process():
             processes = int(os.environ.get("WORLD_SIZE", 1))
-            keep_same(partial / "settings.json", json.dumps(made_by | {"start": model_hash(chat), "processes": processes}, indent=1))
+            begun = any(partial.glob("checkpoints/*"))
+            keep_same(partial / "settings.json", json.dumps(made_by | {"start": model_hash(chat), "processes": processes}, indent=1), begun)
         made = plugin.call(chat, partial / "checkpoints", seed)
         wait_for_everyone()
         if is_main_process():

@@ -33,9 +33,10 @@ def locked(folder: Path) -> Iterator[Path]:
         lock.release()
 
 
-def keep_same(file: Path, text: str) -> None:
-    """Write a file that says what a run is, or make sure that it says the same already."""
-    if file.is_file() and file.read_text(encoding="utf-8") != text:
+def keep_same(file: Path, text: str, begun: bool) -> None:
+    """Write the file that says what its folder's work is. Raises UserError where work of another kind has begun there; before that, a
+    mistake may be mended."""
+    if begun and file.is_file() and file.read_text(encoding="utf-8") != text:
         raise UserError(f"{file.parent}: was begun with another recipe or seed (see {file}); choose another --out or delete the folder")
     write(file, text)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from demur.align import add_scores_to_card, align, is_finished
 from demur.chat import Chat, load_chat
-from demur.folder import append, keep_same, locked, read_records, slug, write, write_json
+from demur.folder import append, keep_same, locked, read_records, slug, write_json
 from demur.manifest import machine, model_hash, read_manifest, text_hash, versions
 from demur.measure import load_prompts, measure_model
 from demur.progress import say
@@ -70,11 +70,10 @@ def execute(recipe: Recipe, folder: Path) -> Results:
         raise UserError("run and measure use one process: start them without accelerate launch (align trains on several)")
     prompts = load_prompts(recipe.measure.suites)
     with locked(folder):
-        if any(folder.glob("responses/*")) or any(folder.glob("models/*")):
-            keep_same(folder / "recipe.toml", to_toml(recipe))
-        else:  # nothing was made yet: a mistake in the recipe may be mended
+        begun = any(folder.glob("responses/*")) or any(folder.glob("models/*"))
+        keep_same(folder / "recipe.toml", to_toml(recipe), begun)
+        if not begun:
             (folder / "manifest.json").unlink(missing_ok=True)
-            write(folder / "recipe.toml", to_toml(recipe))
         journal = Journal(folder / "manifest.json", **read_manifest(folder / "manifest.json"))
         journal.keep_data(prompts)
         everything: dict[str, Prompt] = {}
