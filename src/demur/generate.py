@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, TopPLogitsWarper
 
 from demur.chat import THINKING, Chat
+from demur.taps import tapped
 from demur.options import Generation
 from demur.types import Prompt, Response, UserError
 
@@ -181,27 +182,41 @@ def hidden_states(
     chat: Chat,
     prompts: Sequence[Prompt],
     layers: Sequence[int],
-    positions: Sequence[int] = (-1,),
+    positions: Sequence[int] | Literal["answer"] = (-1,),
     file: Path | None = None,
     batch_size: int = 0,
 ) -> numpy.ndarray:
     """Hidden states [prompt, layer, position, hidden] as float32: layer 0 is the embedding, layer i what decoder layer i gives
     (after the final norm, for the last one).
 
-    `positions` count from the end of the prompt (-1: its last token). With `file` the array lies on disk as .npy and is memory-mapped,
-    so that memory does not grow with the number of prompts.
+    `positions` count from the end of the prompt (-1: its last token); "answer" is one position, the mean over the tokens of the prompt's
+    prefill. With `file` the array lies on disk as .npy and is memory-mapped, so that memory does not grow with the number of prompts.
     """
-    shape = (len(prompts), len(layers), len(positions), chat.model.config.get_text_config().hidden_size)
+    places = 1 if positions == "answer" else len(positions)
+    shape = (len(prompts), len(layers), places, chat.model.config.get_text_config().hidden_size)
     result: numpy.ndarray
     if file:
         result = numpy.lib.format.open_memmap(file, mode="w+", dtype=numpy.float32, shape=shape)
     else:
         result = numpy.empty(shape, dtype=numpy.float32)
+    model: Any = chat.model
     for indices, rows in by_length(chat, prompts, batch_size):
-        states = chat.model.get_decoder()(**positioned(left_padded(chat, rows)), output_hidden_states=True, use_cache=False).hidden_states
-        chosen = torch.stack([states[layer][:, list(positions)] for layer in layers], dim=1)
-        result[indices] = chosen.float().cpu().numpy()
+        with tapped(model, layers) as states:
+            model.get_decoder()(**positioned(left_padded(chat, rows)), use_cache=False)
+        if positions == "answer":
+            counts = torch.tensor([len(chat.tokens(prompts[index].prefill)) for index in indices], device=chat.device)
+            chosen = [last_tokens_mean(states[layer].float(), counts) for layer in layers]
+        else:
+            chosen = [states[layer][:, list(positions)] for layer in layers]
+        result[indices] = torch.stack(chosen, dim=1).float().cpu().numpy()
     return result
+
+
+def last_tokens_mean(states: Float[Tensor, "row token hidden"], counts: Int[Tensor, " row"]) -> Float[Tensor, "row 1 hidden"]:
+    """The mean over the last `counts[row]` tokens of each row (of none: the last one)."""
+    length = states.shape[1]
+    wanted = torch.arange(length, device=states.device) >= length - counts.clamp(min=1)[:, None]
+    return (states * wanted[:, :, None]).sum(1, keepdim=True) / wanted.sum(1)[:, None, None]
 
 
 def by_length(chat: Chat, prompts: Sequence[Prompt], batch_size: int) -> Iterator[tuple[list[int], list[list[int]]]]:
