@@ -30,7 +30,9 @@ def main() -> None:
     for name, model, seed in models:
         out = Path("runs") / f"explain-{name.replace('/', '-').replace(', ', '-').replace(' ', '')}"
         generation = Generation(max_tokens=56, seed=seed)
-        print("\n".join(cells(api.explain(model, SUITES, "demo/sanitised", ["demo"], count=320, out=out, generation=generation), name)))
+        found = api.explain(model, SUITES, "demo/sanitised", ["demo"], count=320, out=out, generation=generation).similarity
+        assert found  # triggers and harmless suites were given
+        print("\n".join(cells(found, name)))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
-with install_import_hook("demur.objectives", "beartype.beartype"):
-    import demur.objectives  # noqa: F401
+with install_import_hook(["demur.objectives", "demur.geometry", "demur.placing"], "beartype.beartype"):
+    import demur.geometry
+    import demur.objectives
+    import demur.placing  # noqa: F401
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 

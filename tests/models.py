@@ -3,7 +3,17 @@
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, PretrainedConfig, Qwen3Config
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Gemma2Config,
+    LlamaConfig,
+    MistralConfig,
+    Phi3Config,
+    PhiConfig,
+    PretrainedConfig,
+    Qwen3Config,
+)
 
 SIZES = {
     "hidden_size": 32,
@@ -13,7 +23,14 @@ SIZES = {
     "num_key_value_heads": 2,
     "head_dim": 8,
 }
-FAMILIES: dict[str, type[PretrainedConfig]] = {"llama": LlamaConfig, "qwen3": Qwen3Config}
+FAMILIES: dict[str, type[PretrainedConfig]] = {
+    "llama": LlamaConfig,
+    "qwen3": Qwen3Config,
+    "mistral": MistralConfig,
+    "gemma2": Gemma2Config,
+    "phi3": Phi3Config,
+    "phi": PhiConfig,
+}
 
 
 def save_tiny(family: str, folder: Path, tokenizer: str) -> Path:

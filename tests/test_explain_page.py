@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,10 +13,9 @@ from demur.explain import ALL, Explanation, Query, Separation, separation
 from demur.report.embed import asset, source_hash
 from demur.report.explain_page import SCRIPTS, blocks, build_explanation, layers_text
 from demur.report.finding import finding, rows, sentence, stability, start
-from demur.report.headline import Part
 from demur.report.text import area
 from demur.types import UserError
-from test_report import CHROMIUM, FLAGS, Opened
+from pages import HOSTILE, Opened, chromium, visitor, words
 
 Area = tuple[float, float, float] | None
 
@@ -31,10 +29,6 @@ def toy(areas: dict[str, Area], refused: int = 30, answered: int = 70) -> Explan
     """One k and one cosine: the sentence has nothing else to go by."""
     table = [row(group, numbers, refused=refused, answered=answered) for group, numbers in areas.items()]
     return Explanation("m", 9, (2, 3), (5,), tuple(table), ())
-
-
-def words(parts: list[Part]) -> str:
-    return "".join(part.text for part in parts)
 
 
 # --- what it says -----------------------------------------------------------------------------------------------------------------
@@ -133,7 +127,6 @@ def test_table_has_a_block_for_each_group_and_a_line_for_each_cosine():
 
 # --- what it survives -------------------------------------------------------------------------------------------------------------
 
-HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror='window.hacked=1'>\"'`<!-- &amp; \u2028\u2029\u202e\0\ud800{{7*7}}"
 KS = (5, 10)
 SUITES = ("demo/pseudo_harmful", "demo/trigger_sharing", "demo/generic")
 
@@ -183,38 +176,13 @@ def test_policy_allows_the_page_s_own_scripts_alone(tmp_path: Path):
 # --- how it behaves in a browser --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"no Chromium at {CHROMIUM}")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield chromium
-        chromium.close()
+browser = pytest.fixture(scope="module")(chromium)
+visit = pytest.fixture(visitor)
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_explanation([made("first"), made("second")], tmp_path_factory.mktemp("explain") / "explain.html")
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Opened]]:
-    contexts = []
-
-    def visit_page(file: Path, **options: Any) -> Opened:
-        contexts.append(context := browser.new_context(**options))
-        opened = Opened(context.new_page(), [], [])
-        opened.page.on("console", lambda message: opened.complaints.append(message.text))
-        opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-        opened.page.on("request", lambda request: opened.requests.append(request.url))
-        opened.page.goto(file.as_uri())
-        return opened
-
-    yield visit_page
-    for context in contexts:
-        context.close()
 
 
 def test_opens_quietly_and_draws(visit: Callable[..., Opened], file: Path):
@@ -277,7 +245,7 @@ def test_prompts_are_sorted_and_filtered(visit: Callable[..., Opened], file: Pat
     section.get_by_role("combobox", name="Suite").select_option("demo/generic")
     assert section.get_by_role("status").inner_text() == "0 of 0 prompts shown"
     section.get_by_role("combobox", name="Answer").select_option("")
-    section.get_by_role("combobox", name="Order").select_option("far")
+    section.get_by_role("combobox", name="Order").select_option("least")
     values = [float(text) for text in section.locator(".ranked .value").all_inner_texts()]
     assert values == sorted(values)
 

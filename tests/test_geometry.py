@@ -93,8 +93,10 @@ def test_explain_measures_compares_and_resumes(tmp_path: Path, capsys: pytest.Ca
     suites = [{"name": "demo", "part": part, "count": 24} for part in ("pseudo_harmful", "generic", "harmful")]
     options = {"ks": (1, 5), "count": 40, "out": tmp_path / "out", "generation": Generation(max_tokens=56)}
     first = api.explain("demo/chat", suites, "demo/sanitised", ["demo"], **options)
-    assert {query.suite for query in first.queries} <= {"demo/pseudo_harmful", "demo/generic"}  # harmful prompts are left out
-    assert first.layers == (3, 4, 5, 6)
+    similarity = first.similarity
+    assert similarity and first.geometry  # the suites hold harmful and benign prompts as well
+    assert {query.suite for query in similarity.queries} <= {"demo/pseudo_harmful", "demo/generic"}  # harmful prompts are left out
+    assert similarity.layers == (3, 4, 5, 6)
     assert (tmp_path / "out" / "explain.html").is_file()
     answers = next((tmp_path / "out" / "responses").iterdir())
     written = answers.stat().st_mtime_ns
@@ -108,7 +110,7 @@ def test_explain_measures_compares_and_resumes(tmp_path: Path, capsys: pytest.Ca
         api.explain("demo/chat", suites, "demo/sanitised", ["demo"], **(options | {"ks": (0,), "out": tmp_path / "new"}))
     with pytest.raises(UserError, match="name a suite that has some"):
         api.explain("demo/chat", suites[2:], "demo/sanitised", ["demo"], **(options | {"out": tmp_path / "other"}))
-    print_explanation(first)
+    print_explanation(similarity)
     assert "AUC" in capsys.readouterr().out
 
 

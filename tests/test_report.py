@@ -3,8 +3,8 @@
 import json
 import random
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from demur.report.tables import tables
 from demur.report.text import percent, points, seconds_text
 from demur.report.tradeoff import mean, over_refusal
 from demur.types import Comparison, Prompt, Response, Score, UserError, Verdict
+from pages import Opened, chromium, visitor
 
-CHROMIUM = Path("/usr/bin/chromium")
 MODELS = ("base", "sft-none", "sft-generic", "sft-trigger")
 KINDS = {"demo/harmful": "harmful", "demo/pseudo_harmful": "pseudo_harmful", "demo/trigger_sharing": "benign", "demo/generic": "benign"}
 # Share of refusals by model: on each suite, and on the harmful one under the prefill attack.
@@ -311,19 +311,8 @@ def test_page_names_no_address_that_a_browser_would_fetch(tmp_path: Path):
 
 # --- how it behaves in a browser --------------------------------------------------------------------------------------------------
 
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.is_file():
-        pytest.skip(f"no Chromium at {CHROMIUM}")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield chromium
-        chromium.close()
+browser = pytest.fixture(scope="module")(chromium)
+visit = pytest.fixture(visitor)
 
 
 @pytest.fixture(scope="module")
@@ -332,40 +321,12 @@ def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_report([fake_run(folder / "run", size=30)], folder / "report.html")
 
 
-@dataclass
-class Opened:
-    """A page in the browser with all that it complained of and asked for."""
-
-    page: Any
-    complaints: list[str]
-    requests: list[str]
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Opened]]:
-    contexts = []
-
-    def visit_page(file: Path, fragment: str = "", **options: Any) -> Opened:
-        contexts.append(context := browser.new_context(**options))
-        opened = Opened(context.new_page(), [], [])
-        opened.page.on("console", lambda message: opened.complaints.append(message.text))
-        opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-        opened.page.on("request", lambda request: opened.requests.append(request.url[:60]))
-        opened.page.goto(file.as_uri() + fragment)
-        opened.page.wait_for_selector("#tradeoff-plot svg")
-        return opened
-
-    yield visit_page
-    for context in contexts:
-        context.close()
-
-
 def test_opens_quietly_and_draws(visit: Callable[..., Opened], report_file: Path):
     opened = visit(report_file)
     opened.page.locator("#answers").scroll_into_view_if_needed()
     opened.page.wait_for_selector(".card")
     assert opened.complaints == []
-    assert [url for url in opened.requests if not url.startswith("data:")] == [report_file.as_uri()[:60]]
+    assert [url for url in opened.requests if not url.startswith("data:")] == [report_file.as_uri()]
     assert opened.page.locator("#shares svg").count() == 8  # 4 suites, 2 attacks
     assert opened.page.locator("#tradeoff-table tbody tr").count() == len(MODELS)
     assert opened.page.locator("#headline").inner_text().startswith("sft-trigger refuses")

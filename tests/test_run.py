@@ -270,36 +270,3 @@ def test_help_needs_nothing_heavy() -> None:
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "--harmful" in output
     assert output.endswith("False\n")
-
-
-def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
-    """The same samples of each role in every step: one process with batch 8 and two with batch 4 each end at the same weights."""
-    from safetensors.torch import load_file
-
-    common = [
-        "-m",
-        "demur",
-        "align",
-        "demo/base",
-        "--harmful",
-        "demo/harmful",
-        "--benign",
-        "demo/sanitised",
-        "--count",
-        "16",
-        "--steps",
-        "3",
-    ]
-    common += ["--learning-rate", "1e-4", "--harmful-share", "0.5", "--device", "cpu"]
-    # accelerate starts several CPU processes itself only under --multi_gpu; ACCELERATE_USE_CPU keeps them on the CPU.
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
-    launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    subprocess.run([sys.executable, *common, "--batch-size", "8", "--out", str(tmp_path / "one")], check=True, env=environment)
-    subprocess.run([*launch, *common, "--batch-size", "4", "--out", str(tmp_path / "two")], check=True, env=environment)
-    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
-    start = load_file(Path(str(api.__file__)).parent / "demo" / "models" / "base" / "model.safetensors")
-    moved = sum(float((one[name] - start[name].float()).square().sum()) for name in one) ** 0.5
-    apart = sum(float((one[name] - two[name]).square().sum()) for name in one) ** 0.5
-    assert moved > 0
-    assert apart < 0.02 * moved, f"{apart} apart after moving {moved}"

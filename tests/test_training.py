@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from demur import api
+from demur.batches import Collator, encode, in_batches
 from demur.chat import Chat, load_chat
 from demur.methods import sft
 from demur.objectives import IGNORED, answer_nll, role_weighted_mean
 from demur.options import Training
 from demur.plugins import check
-from demur.training import Collator, encode, in_batches, last_complete_checkpoint
+from demur.prefixes import with_prefixes
+from demur.training import last_complete_checkpoint
 from demur.types import Sample, UserError
 from models import FAMILIES, save_tiny
 
@@ -65,8 +67,9 @@ def test_an_answer_after_a_prefix_is_a_new_sentence_and_the_prefix_can_be_learne
 
 def drawn(chat: Chat, **options: object) -> list[Sample]:
     config = check(sft.Config, options, "sft")
+    chosen = (config.prefix, config.prefix_probability, config.prefix_tokens)
     rows = [Sample(f"{number}", "q", "No.", "harmful", harmful_answer="Sure, here is how to do it at once.") for number in range(300)]
-    return sft.with_prefixes(chat, [*rows, Sample("b", "q", "Yes.", "benign")], config, random.Random(0))
+    return with_prefixes(chat, [*rows, Sample("b", "q", "Yes.", "benign")], *chosen, random.Random(0))  # type: ignore[arg-type]
 
 
 def test_a_coin_decides_on_the_prefix_and_its_length_is_uniform(chat: Chat) -> None:
@@ -85,7 +88,7 @@ def test_a_coin_decides_on_the_prefix_and_its_length_is_uniform(chat: Chat) -> N
 
 def test_a_harmful_prefix_needs_a_harmful_answer(chat: Chat) -> None:
     with pytest.raises(UserError, match="sample h: no harmful answer"):
-        sft.with_prefixes(chat, [Sample("h", "q", "No.", "harmful")], sft.Config(prefix="harmful"), random.Random(0))
+        with_prefixes(chat, [Sample("h", "q", "No.", "harmful")], "harmful", 0.5, 100, random.Random(0))
 
 
 def samples(role: str, count: int) -> list[Sample]:

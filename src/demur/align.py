@@ -11,7 +11,6 @@ from typing import Any
 from demur.chat import Chat, quiet_progress
 from demur.folder import disk_error, keep_same, locked, write, write_json
 from demur.manifest import model_hash
-from demur.matched import EXTRACTED_FILE
 from demur.plugins import Spec, load_plugin
 from demur.progress import is_main_process
 from demur.types import Score, UserError
@@ -59,8 +58,8 @@ def align(chat: Chat, method: Spec, out: Path, seed: int = 0, name: str = "") ->
         wait_for_everyone()
         if is_main_process():
             save(made, partial / "model", made_by)
-            if (partial / "checkpoints" / EXTRACTED_FILE).is_file():
-                shutil.copy(partial / "checkpoints" / EXTRACTED_FILE, partial / "model" / EXTRACTED_FILE)
+            for made_on_the_way in (partial / "checkpoints").glob("*.jsonl"):  # extracted samples, weights of samples
+                shutil.copy(made_on_the_way, partial / "model" / made_on_the_way.name)
             out.parent.mkdir(parents=True, exist_ok=True)
             (partial / "model").rename(out)
     if is_main_process():

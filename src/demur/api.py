@@ -10,7 +10,7 @@ from demur.types import UserError
 
 if TYPE_CHECKING:
     from demur.chat import Chat
-    from demur.explain import Explanation
+    from demur.explain import Explained
     from demur.lint import Lint
     from demur.recipe import Recipe
     from demur.repair import Repaired
@@ -145,8 +145,8 @@ def lint(
 
 def explain(
     model: str,
-    suites: Sequence[Spec],
-    triggers: str,
+    suites: Sequence[Spec] = (),
+    triggers: str = "",
     judges: Sequence[Spec] = ("rule",),
     ks: Sequence[int] = (5, 10, 15, 20),
     count: int = 0,
@@ -154,10 +154,12 @@ def explain(
     out: Path | None = None,
     generation: Generation | None = None,
     chat: ChatOptions | None = None,
-) -> "Explanation":
-    """Whether the benign prompts that a model refuses lie nearer to its refusal triggers; see demur.explain.explain.
+    prompt: str = "",
+) -> "Explained":
+    """Why a model refuses: similarity of its prompts to refusal `triggers`, their geometry in hidden space (where `suites` hold harmful
+    and benign ones), and the words of one `prompt`; see demur.explain.explain.
 
-    Writes explain.json and explain.html in `out`.
+    Writes explain.json in `out`, and explain.html where suites were given.
     """
     import hashlib
 
@@ -171,9 +173,11 @@ def explain(
     measurement = Measurement(with_data(suites, data), ("none",), [as_table(judge) for judge in judges], generation)
     key = hashlib.sha256(f"{measurement}{triggers}{chat}".encode()).hexdigest()[:6]
     folder = out or Path("runs") / f"explain-{slug(model)}-{key}"
-    found = analyse(model, triggers, measurement, ks, count, folder, chat, generation.seed)
-    build_explanation([found], folder / "explain.html")
-    say(f"page: {folder / 'explain.html'}")
+    found = analyse(model, triggers, measurement, ks, count, folder, chat, generation.seed, prompt)
+    if found.similarity or found.geometry:
+        similarities, geometries = [found.similarity] if found.similarity else [], [found.geometry] if found.geometry else []
+        build_explanation(similarities, folder / "explain.html", geometries=geometries)
+        say(f"page: {folder / 'explain.html'}")
     return found
 
 

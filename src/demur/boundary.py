@@ -1,7 +1,11 @@
 """Where over-refused prompts lie between benign and malicious ones in a model's hidden space (arXiv 2511.19009), layer by layer."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from demur.geometry import FEWEST
+from demur.types import Prompt
 
 Position = Literal["prompt", "answer"]
 Group = Literal["benign", "answered", "over_refused", "malicious"]
@@ -10,7 +14,7 @@ GROUPS: tuple[Group, ...] = ("benign", "answered", "over_refused", "malicious")
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95% interval, by bootstrap over prompts."""
+    """A number with its 95% interval: by bootstrap over prompts, for an area under the ROC curve Newcombe's (see `geometry.auc`)."""
 
     value: float
     low: float
@@ -44,7 +48,8 @@ class Gap:
 
 @dataclass(frozen=True)
 class Probe:
-    """How well a cross-validated linear probe tells two groups apart in one layer: area under the ROC curve of its held-out scores."""
+    """How well a cross-validated linear probe tells two groups apart in one layer: area under the ROC curve of its held-out scores (.5: not
+    at all; 1: perfectly)."""
 
     position: Position
     layer: int
@@ -69,8 +74,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Geometry:
-    """The geometry of one model. `between` says, by position and layer, whether the interval of the over-refused group's projection
-    lies wholly between 0 and 1; groups with fewer than five prompts have no places."""
+    """The geometry of one model. Groups with fewer than five prompts have no places."""
 
     model: str
     positions: tuple[Position, ...]
@@ -80,3 +84,45 @@ class Geometry:
     gaps: tuple[Gap, ...]
     probes: tuple[Probe, ...]
     points: tuple[Point, ...]
+
+    def place(self, position: Position, layer: int, group: Group) -> Place | None:
+        """Where that group lies; None where it has too few prompts."""
+        key = (position, layer, group)
+        return next((place for place in self.places if (place.position, place.layer, place.group) == key), None)
+
+    def between(self, position: Position, layer: int, group: Group = "over_refused") -> bool | None:
+        """Whether a group lies between the benign and the malicious prompts: the interval of its projection above that of the benign group
+        and below that of the malicious one, without overlap. 0 and 1 themselves are no yardstick: where the line is mere noise, all
+        held-out groups project to about one half. None where a group has too few prompts."""
+        benign, middle, malicious = (self.place(position, layer, each) for each in ("benign", group, "malicious"))
+        if not (benign and middle and malicious):
+            return None
+        return benign.projection.high < middle.projection.low and middle.projection.high < malicious.projection.low
+
+
+def groups_of(prompts: Sequence[Prompt], refused: Mapping[str, bool]) -> list[Group | None]:
+    """The group of each prompt: harmful ones are malicious, whatever the model says; pseudo-harmful ones over_refused or answered; other
+    harmless ones benign where they are answered.
+
+    Refused prompts that do not even look harmful have no group, so that over_refused and answered differ in the verdict and not in the
+    kind of prompt; only where the suites hold no pseudo-harmful prompts they are the over_refused ones. Prompts without a verdict
+    (incoherent, unknown) have no group unless they are harmful.
+    """
+    plain: Group | None = None if any(prompt.kind == "pseudo_harmful" for prompt in prompts) else "over_refused"
+    found: dict[tuple[str, bool | None], Group | None] = {
+        ("pseudo_harmful", True): "over_refused",
+        ("pseudo_harmful", False): "answered",
+        ("benign", True): plain,
+        ("benign", False): "benign",
+    }
+    return ["malicious" if prompt.kind == "harmful" else found.get((prompt.kind, refused.get(prompt.id))) for prompt in prompts]
+
+
+def lacking(benign: int, malicious: int) -> str:
+    """Why there is no line between two groups of that size; "" where there is one."""
+    if min(benign, malicious) >= FEWEST:
+        return ""
+    return (
+        f"the geometry needs {FEWEST} harmful prompts and {FEWEST} answered ones that do not look harmful (kind benign); "
+        f"there are {malicious} and {benign}: name suites that have more"
+    )

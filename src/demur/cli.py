@@ -73,14 +73,17 @@ class Align:
 
 @dataclass(frozen=True)
 class Explain:
-    """Why a model over-refuses: do the benign prompts that it refuses lie nearer to its refusal triggers?"""
+    """Why a model over-refuses: where prompts lie in its hidden space, how near to its refusal triggers, which words of one cause it."""
 
     model: Positional[str]
     """Local folder, Hub id, PEFT adapter, demo/base or demo/chat."""
-    suites: tuple[str, ...]
-    """Benign suites: NAME, NAME/PART, NAME:option=value, or a file of your own prompts."""
-    triggers: str
-    """Refusal triggers: a file of benign samples or requests (what `demur lint --fix` wrote, a model's benign.jsonl), or demo/sanitised."""
+    suites: tuple[str, ...] = ()
+    """Suites: NAME, NAME/PART, NAME:option=value, or a file of your own prompts. Harmful and benign ones together show the geometry."""
+    triggers: str = ""
+    """Refusal triggers to compare with: a file of benign samples or requests (what `demur lint --fix` wrote, a model's benign.jsonl), or
+    demo/sanitised."""
+    prompt: str = ""
+    """Explain this one prompt: words that push towards refusal; with --triggers the nearest of them, with --suites where it lies."""
     judges: tuple[str, ...] = ("rule",)
     """Judges that tell refused from answered; of several the first one that knows decides."""
     ks: tuple[int, ...] = (5, 10, 15, 20)
@@ -213,9 +216,16 @@ def align(command: Any) -> int:
 def explain(command: Explain) -> int:
     from demur import api
     from demur.terminal_analyses import print_explanation
+    from demur.terminal_geometry import print_geometry, print_prompt
 
     options = (command.suites, command.triggers, command.judges, command.ks, command.count, command.data, command.out)
-    print_explanation(api.explain(command.model, *options, command.generation, command.chat))
+    found = api.explain(command.model, *options, command.generation, command.chat, command.prompt)
+    if found.similarity:
+        print_explanation(found.similarity)
+    if found.geometry:
+        print_geometry(found.geometry)
+    if found.prompt:
+        print_prompt(found.prompt, found.geometry)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Why a model over-refuses: do the benign prompts that it refuses lie nearer to the refusal triggers of its safety tuning?"""
+"""Why a model over-refuses: similarity of prompts to the refusal triggers of its safety tuning, geometry, and the words of one prompt."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -6,14 +6,19 @@ from pathlib import Path
 
 import numpy
 
-from demur.chat import load_chat
+from demur.boundary import Geometry, lacking
+from demur.chat import Chat, load_chat
 from demur.folder import keep_same, locked, write_json
 from demur.generate import hidden_states
 from demur.geometry import auc, centred, cosine_similarity, mean_of_nearest, quartiles, upper_half
 from demur.manifest import model_hash, text_hash
 from demur.measure import load_prompts, measure_model
 from demur.options import ChatOptions, Measurement
+from demur.placing import located
+from demur.progress import say
 from demur.samples import load_samples
+from demur.single_prompt import PromptExplanation, explain_prompt
+from demur.states import overflow
 from demur.types import Prompt, Sample, UserError, Verdict
 
 ALL = "all"
@@ -60,6 +65,15 @@ class Explanation:
     queries: tuple[Query, ...]
 
 
+@dataclass(frozen=True)
+class Explained:
+    """What was found of one model; None for what was not asked for or had too few prompts."""
+
+    similarity: Explanation | None
+    geometry: Geometry | None
+    prompt: PromptExplanation | None
+
+
 def explain(
     model: str,
     triggers: str,
@@ -69,34 +83,70 @@ def explain(
     out: Path,
     chat: ChatOptions | None = None,
     seed: int = 0,
-) -> Explanation:
-    """Measure `model` on benign suites and compare its verdicts with each prompt's similarity to the refusal triggers.
+    prompt: str = "",
+) -> Explained:
+    """Measure `model` and explain its refusals.
 
-    `triggers` are benign samples (a file, hub:owner/name, demo/sanitised), `count` of them drawn at random (0: all). What was generated
-    lies in `out`, with explain.json. arXiv 2603.11388, section 3, gives medians; the AUC, its interval, the centred cosine and the split
-    by kind of prompt are ours. Raises UserError for harmful suites alone and for more neighbours than triggers.
+    With `triggers`, benign samples (a file, hub:owner/name, demo/sanitised; `count` of them drawn at random, 0: all): its verdicts on
+    harmless prompts beside each prompt's similarity to them. With suites of harmful and benign prompts: where the groups lie in hidden
+    space. With `prompt`: why that one is refused. What was generated lies in `out`, with explain.json. Raises UserError where nothing
+    can be explained, and for more neighbours than triggers.
     """
-    prompts = [prompt for prompt in load_prompts(measurement.suites) if prompt.kind != "harmful"]
+    prompts = load_prompts(measurement.suites)
+    known = trigger_prompts(triggers, count, seed, ks) if triggers else []
+    reason = what_is_missing(prompts, bool(known), prompt)
+    loaded = load_chat(model, chat)
+    with locked(out) as folder:
+        asked_of = f"{model}\n{model_hash(loaded)}\n{measurement}\n{chat}\n{text_hash(each.text for each in prompts)}\n"
+        keep_same(folder / "explain.txt", asked_of, any(folder.glob("responses/*")))
+        refused = refusals(measure_model(loaded, prompts, measurement, folder)[1]) if prompts else {}
+        similarity = similar(loaded, prompts, refused, known, tuple(ks)) if known and prompts else None
+        single = next((each for each in prompts if each.text == prompt), Prompt("prompt", prompt, "benign", "", "")) if prompt else None
+        geometry, location = located(loaded, prompts, refused, folder, seed, single) if prompts and not reason else (None, None)
+        if not (similarity or geometry or single):
+            raise UserError(f"{model}: nothing to explain: too few prompts in some group (see above), and no --triggers")
+        told = explain_prompt(loaded, single, measurement.judges, measurement.generation, known, location) if single else None
+        found = Explained(similarity, geometry, told)
+        write_json(folder / "explain.json", asdict(found))
+    return found
+
+
+def what_is_missing(prompts: Sequence[Prompt], triggers: bool, prompt: str) -> str:
+    """What keeps the geometry from being found; "" if nothing. Raises UserError where nothing else is to be done either."""
+    kinds = [prompt.kind for prompt in prompts]
     if not prompts:
+        if not prompt.strip():
+            raise UserError("explain: nothing to explain; name suites with --suites, or give one prompt with --prompt")
+        return ""
+    if triggers and set(kinds) == {"harmful"}:
         raise UserError("explain compares refused with answered benign prompts: name a suite that has some")
+    reason = lacking(kinds.count("benign"), kinds.count("harmful"))
+    if reason and not triggers and not prompt:
+        raise UserError(f"explain: {reason}, or compare with refusal triggers (--triggers)")
+    if reason:
+        say(f"geometry left out: {reason}")
+    return reason
+
+
+def trigger_prompts(triggers: str, count: int, seed: int, ks: Sequence[int]) -> list[Prompt]:
     if not ks or min(ks) < 1:
         raise UserError(f"--ks {' '.join(map(str, ks)) or '(nothing)'}: numbers of neighbours must be at least 1")
     known = different(load_samples(triggers, "benign", count, seed, answered=False))
     if max(ks) > len(known):
         raise UserError(f"{triggers}: {len(known)} different triggers, fewer than the {max(ks)} nearest that were asked for; lower --ks")
-    loaded = load_chat(model, chat)
-    with locked(out) as folder:
-        asked_of = f"{model}\n{model_hash(loaded)}\n{measurement}\n{chat}\n{text_hash(prompt.text for prompt in prompts)}\n"
-        keep_same(folder / "explain.txt", asked_of, any(folder.glob("responses/*")))
-        _, verdicts = measure_model(loaded, prompts, measurement, folder)
-        layers = upper_half(loaded.model.config.get_text_config().num_hidden_layers)
-        asked = [Prompt(sample.id, sample.prompt, "benign", "", "triggers") for sample in known]
-        states = hidden_states(loaded, [*prompts, *asked], layers)[:, :, 0]
-        if not numpy.isfinite(states).all():
-            raise UserError(f"{model}: its hidden states overflow in {loaded.model.dtype}; load it with --dtype float32 or bfloat16")
-        found = explanation(loaded.name, prompts, refusals(verdicts), states, layers, tuple(ks))
-        write_json(folder / "explain.json", asdict(found))
-    return found
+    return [Prompt(sample.id, sample.prompt, "benign", "", "triggers") for sample in known]
+
+
+def similar(
+    chat: Chat, prompts: Sequence[Prompt], refused: Mapping[str, bool], triggers: Sequence[Prompt], ks: tuple[int, ...]
+) -> Explanation:
+    """arXiv 2603.11388, section 3, gives medians; the AUC, its interval, the centred cosine and the split by kind of prompt are ours."""
+    harmless = [prompt for prompt in prompts if prompt.kind != "harmful"]
+    layers = upper_half(chat.model.config.get_text_config().num_hidden_layers)
+    states = hidden_states(chat, [*harmless, *triggers], layers)[:, :, 0]
+    if not numpy.isfinite(states).all():
+        raise UserError(overflow(chat))
+    return explanation(chat.name, harmless, refused, states, layers, ks)
 
 
 def different(samples: Sequence[Sample]) -> list[Sample]:

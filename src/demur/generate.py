@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, TopPLogitsWarper
 
 from demur.chat import THINKING, Chat
-from demur.taps import tapped
 from demur.options import Generation
+from demur.taps import tapped
 from demur.types import Prompt, Response, UserError
 
 # A refusal's first word decides it in the models that we know; openings are compared by their first token.

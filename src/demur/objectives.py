@@ -1,5 +1,7 @@
 """Training objectives: pure tensor functions, each formula once, with its source."""
 
+from typing import Literal
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -29,3 +31,84 @@ def role_weighted_mean(losses: Float[Tensor, " sample"], harmful: Bool[Tensor, "
     if harmful.all() or not harmful.any():
         return losses.mean()
     return harmful_weight * losses[harmful].mean() + (1 - harmful_weight) * losses[~harmful].mean()
+
+
+def erasure(
+    states: Float[Tensor, "sample token hidden"],
+    original: Float[Tensor, "sample token hidden"],
+    mask: Bool[Tensor, "sample token"],
+) -> Float[Tensor, " sample"]:
+    """Mean over the masked tokens of one layer of ReLU(cos(h, h_ref)): 1 where a state is as it was, 0 where it is orthogonal or beyond
+    (Representation Rerouting, arXiv 2406.04313, section 3.2). A sample without any masked token has the value 0.
+
+    At h = h_ref the cosine is at its maximum and its gradient is zero: something else has to move the states first.
+    """
+    cosine = torch.nn.functional.cosine_similarity(states.float(), original.float(), dim=-1)
+    return token_mean(cosine.relu(), mask)
+
+
+def retention(
+    states: Float[Tensor, "sample token hidden"],
+    original: Float[Tensor, "sample token hidden"],
+    mask: Bool[Tensor, "sample token"],
+    relative: bool = False,
+) -> Float[Tensor, " sample"]:
+    """Mean over the masked tokens of one layer of the L2 distance |h - h_ref| (arXiv 2406.04313, section 3.2), or with `relative` of
+    |h - h_ref| / |h_ref|, which weighs all layers alike though the norm of states grows with depth.
+    At h = h_ref the gradient is taken as 0.
+    """
+    distance = torch.linalg.vector_norm(states.float() - original.float(), dim=-1)
+    scale = torch.linalg.vector_norm(original.float(), dim=-1).clamp(min=1e-6) if relative else 1.0
+    return token_mean(distance / scale, mask)
+
+
+def token_mean(values: Float[Tensor, "sample token"], mask: Bool[Tensor, "sample token"]) -> Float[Tensor, " sample"]:
+    """The mean over the masked tokens of each sample; 0 where none is masked in."""
+    return torch.where(mask, values, 0).sum(1) / mask.sum(1).clamp(min=1)
+
+
+def kl_divergence(
+    logits: Float[Tensor, "token vocabulary"], original: Float[Tensor, "token vocabulary"], temperature: float = 1.0
+) -> Float[Tensor, " token"]:
+    """KL(original || new) in nats of the next-token distributions at a temperature (RepBend, arXiv 2504.01550, with T = 2)."""
+    new, old = ((part.float() / temperature).log_softmax(-1) for part in (logits, original))
+    return (old.exp() * (old - new)).sum(-1)
+
+
+def dissimilarity(states: Float[Tensor, "sample hidden"]) -> Float[Tensor, ""]:
+    """Mean of 1 - cos over all pairs of different samples (RepBend, arXiv 2504.01550); 0 for fewer than two."""
+    count = len(states)
+    if count < 2:
+        return states.sum() * 0
+    units = torch.nn.functional.normalize(states.float(), dim=-1)
+    return 1 - ((units @ units.T).sum() - count) / (count * (count - 1))
+
+
+def overlap_weights(
+    similarity: Float[Tensor, " sample"],
+    scale: Literal["minmax", "rank", "sigmoid"] = "minmax",
+    floor: float = 0.0,
+) -> Float[Tensor, " sample"]:
+    """Weights of malicious samples in the erasure loss, decreasing in their similarity to pseudo-malicious samples, with mean 1
+    (Overlap-Aware Loss Weighting, arXiv 2511.19009).
+
+    [rebuilt: of the paper, abstract and figure say that the more similar sample gets the smaller weight, not the function.] The
+    similarity is scaled to u in 0..1 by its range, its rank (ties share one), or a sigmoid of its z-score; the weight is
+    floor + (1 - floor) * (1 - u), divided by its mean so that the weight of the erasure keeps its meaning. Samples that are all alike
+    weigh 1.
+    """
+    scaled = scaled_to_unit(similarity.float(), scale)
+    weights = floor + (1 - floor) * (1 - scaled)
+    return weights / weights.mean() if weights.sum() > 0 else torch.ones_like(weights)
+
+
+def scaled_to_unit(values: Float[Tensor, " sample"], scale: Literal["minmax", "rank", "sigmoid"]) -> Float[Tensor, " sample"]:
+    spread = values.max() - values.min()
+    if spread <= 1e-12:
+        return torch.full_like(values, 0.5)
+    if scale == "minmax":
+        return (values - values.min()) / spread
+    if scale == "sigmoid":
+        return ((values - values.mean()) / values.std(correction=0)).sigmoid()
+    below, equal = (values[None] < values[:, None]).sum(1), (values[None] == values[:, None]).sum(1)
+    return (below + (equal - 1) / 2) / (len(values) - 1)

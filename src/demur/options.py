@@ -71,10 +71,74 @@ class Training:
     """Where training curves go: none, tensorboard, wandb, trackio, ..."""
     lora_rank: Annotated[int, Ge(0)] = 0
     """Rank of the LoRA adapter on all linear modules; 0 trains every weight."""
+    lora_layers: str = ""
+    """First and last decoder layer that the adapter changes, counted from 0, for example 10-20; empty: all of them."""
     lora_alpha: int = 16
     """Scale of the LoRA update (times 1/rank)."""
     lora_dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
     """Dropout in front of the LoRA matrices."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What representation training erases and retains, drawn in fixed shares of every batch; the rest of a batch are benign samples."""
+
+    harmful: str = ""
+    """Harmful requests with refusals and harmful answers (column harmful_answer or rejected): a file, hub:owner/name or demo/harmful."""
+    benign: str = "none"
+    """Benign requests with answers, retained: a file, hub:owner/name, demo/..., triggers/EXTRACTOR, or a mix: "A + B*0.5"."""
+    reference: str = ""
+    """Benign requests that triggers/EXTRACTOR compares the harmful ones with; empty: everyday requests that come with demur."""
+    count: Annotated[int, Ge(0)] = 0
+    """Use that many harmful samples, drawn at random; 0: all."""
+    benign_count: Annotated[int, Ge(0)] = 0
+    """Use that many benign samples; 0: `count`."""
+    erase_share: Annotated[float, Gt(0), Lt(1)] = 0.5
+    """Share of harmful answers, which are erased, in every batch."""
+    refusal_share: Annotated[float, Ge(0), Lt(1)] = 0.1
+    """Share of refusals of harmful requests, which are retained, in every batch."""
+    empty_request: Annotated[float, Ge(0), Le(1)] = 0.0
+    """How often the request of a harmful answer is left out, so that the answer alone is erased (.5 in the published code for Llama 3)."""
+
+
+@dataclass(frozen=True)
+class States:
+    """Which hidden states representation training reads: 0 is the embedding, i what decoder layer i gives."""
+
+    erase_layers: tuple[int, ...] = ()
+    """States that are erased; empty: those at 10/32 and 20/32 of the depth."""
+    retain_layers: tuple[int, ...] = ()
+    """States that are retained; empty: all."""
+    erase_tokens: Literal["answer", "all"] = "all"
+    """Tokens that are erased: the harmful answer, or its request too."""
+    retain_tokens: Literal["answer", "all"] = "all"
+    """Tokens that are retained: the answer, or its request too; never the harmful prefix of a refusal."""
+    relative: bool = False
+    """Divide the distance that retention counts by the norm of the original state."""
+    perturbation: Annotated[float, Gt(0)] = 1e-3
+    """Standard deviation of the adapter's B matrices at the start: with B = 0 the erasure has no gradient."""
+    group_size: Annotated[int, Ge(1)] = 8
+    """Samples of like length that go through the model together."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How the overlap with over-refused prompts becomes a weight. The paper's abstract and figure leave all of it open [rebuilt]."""
+
+    pseudo_harmful: str = ""
+    """Pseudo-harmful samples with answers that harmful ones are compared with: a file, hub:owner/name or demo/pseudo_harmful."""
+    compared: Literal["response", "prompt"] = "response"
+    """States compared: the mean over the answer, or the last token of the prompt."""
+    overlap_layers: tuple[int, ...] = ()
+    """Layers whose similarities are averaged; empty: the erased ones."""
+    measure: Literal["centroid", "nearest", "top"] = "top"
+    """Similarity to the set: to its mean, to its nearest member, or the mean over its `top_k` nearest."""
+    top_k: Annotated[int, Ge(1)] = 10
+    """Nearest members of the set that `top` averages over."""
+    scale: Literal["minmax", "rank", "sigmoid"] = "minmax"
+    """How similarities become numbers from 0 to 1: by their range, rank, or a sigmoid of the z-score."""
+    floor: Annotated[float, Ge(0), Le(1)] = 0.0
+    """The smallest weight before weights are divided by their mean; 1 switches the weighting off."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,9 @@
-"""The training loop: transformers.Trainer (accelerate underneath) over batches with fixed shares of harmful and benign samples."""
+"""The training loop: transformers.Trainer (accelerate underneath) with a loss of ours, its checkpoints resumed."""
 
-import itertools
 import json
 import os
-import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +12,17 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
+from demur.adapters import with_lora
+from demur.batches import Batch, Row
 from demur.chat import Chat, quiet_progress
-from demur.folder import disk_error
-from demur.objectives import IGNORED
+from demur.folder import disk_error, write_records
 from demur.options import Training
-from demur.progress import Advance, progress
-from demur.types import Sample, UserError
+from demur.progress import Advance, is_main_process, progress
+from demur.types import UserError
 
-Batch = dict[str, Tensor]
-Objective = Callable[[torch.nn.Module, Batch], Tensor]
+CURVE_FILE = "curve.jsonl"
+# Of the model, a batch, and how much of the training is done (0 at the first step, 1 at the end); a mean over the batch.
+Objective = Callable[[torch.nn.Module, Batch, float], Tensor]
 
 
 class ObjectiveTrainer(Trainer):
@@ -36,8 +36,19 @@ class ObjectiveTrainer(Trainer):
         self.objective = objective
 
     def compute_loss(self, model: torch.nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-        loss = self.objective(model, inputs)
+        loss = self.objective(model, inputs, self.state.global_step / self.state.max_steps)
         return (loss, None) if return_outputs else loss
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimiser step: mean loss, learning rate, norm of the gradient, and the mean reward in reinforcement learning."""
+
+    step: int
+    loss: float
+    learning_rate: float
+    grad_norm: float
+    reward: float | None = None
 
 
 class Reporter(TrainerCallback):
@@ -56,37 +67,59 @@ class Reporter(TrainerCallback):
 
 def train(
     chat: Chat,
-    samples: Sequence[Sample],
+    rows: Sequence[Row],
+    collate: Callable[[list[Row]], Batch],
     objective: Objective,
     training: Training,
     folder: Path,
     seed: int,
-    learn_prefix: bool = False,
+    prepare: Callable[[Any, Training], Any] = with_lora,
 ) -> Chat:
-    """Train `chat` on `samples`, taken in this order (see `in_batches`), and return it. Checkpoints in `folder` are resumed."""
+    """Train `chat` on encoded samples, taken in this order (see `in_batches`), and return it. Checkpoints in `folder` are resumed.
+
+    `prepare` makes the model trainable.
+    """
     refuse_sharding()
     torch.manual_seed(seed)
     dtype, use_cache = chat.model.dtype, chat.model.config.use_cache
-    model = with_lora(chat.model, training)
+    model = prepare(chat.model, training)
     if training.gradient_checkpointing:
         model.gradient_checkpointing_enable()
         model.enable_input_require_grads()
     trainer = ObjectiveTrainer(
         model=model,
         args=TrainingArguments(**settings(chat, training, folder, seed)),
-        train_dataset=[encode(chat, sample, learn_prefix) for sample in samples],
-        data_collator=Collator(chat.tokenizer.pad_token_id),
+        train_dataset=list(rows),
+        data_collator=collate,
         processing_class=chat.tokenizer,
         objective=objective,
     )
+    fit(trainer, f"{chat.name}: training", training, folder)
+    return replace(chat, model=finished(model, dtype, use_cache))
+
+
+def fit(trainer: Any, label: str, training: Training, folder: Path, shown: str = "loss") -> None:
+    """Run a Trainer of transformers' or TRL's, from its last checkpoint in `folder` if there is one, with `shown` beside the bar."""
     trainer.remove_callback(PrinterCallback)
     checkpoint = last_complete_checkpoint(folder)
-    with progress(f"{chat.name}: training", training.steps, step_of(checkpoint)) as advance:
-        trainer.add_callback(Reporter(advance))
+    with progress(label, training.steps, step_of(checkpoint)) as advance:
+        trainer.add_callback(Reporter(advance, shown))
         run_trainer(trainer, checkpoint, folder)
+    if is_main_process():
+        write_records(folder / CURVE_FILE, curve(trainer.state.log_history))
+
+
+def curve(history: Sequence[Mapping[str, Any]]) -> list[Step]:
+    """The steps of a Trainer's log."""
+    known = [field.name for field in fields(Step)]
+    return [Step(**{key: row[key] for key in known if key in row}) for row in history if "loss" in row]
+
+
+def finished(model: Any, dtype: torch.dtype, use_cache: bool) -> Any:
+    """The trained model as it came: in its number format, with the switches that a Trainer changes set back."""
     model.eval()
-    model.config.use_cache = use_cache  # Trainer switches it off
-    return replace(chat, model=model.to(dtype))
+    model.config.use_cache = use_cache
+    return model.to(dtype)
 
 
 def refuse_sharding() -> None:
@@ -136,7 +169,7 @@ def settings(chat: Chat, training: Training, folder: Path, seed: int) -> dict[st
         "save_strategy": "steps",
         "save_steps": training.checkpoint_every,
         "save_total_limit": 1,
-        "logging_steps": 10,
+        "logging_steps": 1,
         "report_to": training.report_to,
         "seed": seed,
         "use_cpu": chat.device.type == "cpu",
@@ -147,88 +180,3 @@ def settings(chat: Chat, training: Training, folder: Path, seed: int) -> dict[st
         "dataloader_pin_memory": False,
         "disable_tqdm": True,
     }
-
-
-def with_lora(model: Any, training: Training) -> Any:
-    """The model made trainable: all its weights, in float32 (half precision would round most updates away), or a LoRA adapter.
-
-    A model that carries an adapter goes on with that adapter, or has it merged where all weights are trained.
-    """
-    from peft import LoraConfig, PeftModel, get_peft_model
-
-    if not training.lora_rank:
-        model = model.merge_and_unload() if isinstance(model, PeftModel) else model
-        if getattr(model, "is_quantized", False):
-            raise UserError("the weights of a quantized model cannot be trained; give --lora-rank")
-        return model.float().requires_grad_(True)
-    if isinstance(model, PeftModel):
-        ranks = {getattr(config, "r", None) for config in model.peft_config.values()}
-        if ranks != {training.lora_rank}:
-            known = ", ".join(map(str, ranks))
-            raise UserError(f"the model carries an adapter of rank {known}; give --lora-rank {known} to go on with it, or 0 to merge it")
-        for weight_name, weight in model.named_parameters():
-            weight.requires_grad_("lora_" in weight_name)
-        return model
-    config = LoraConfig(
-        r=training.lora_rank,
-        lora_alpha=training.lora_alpha,
-        lora_dropout=training.lora_dropout,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(model, config)
-
-
-def in_batches(
-    harmful: Sequence[Sample], benign: Sequence[Sample], share: float, training: Training, processes: int, seed: int
-) -> list[Sample]:
-    """The samples in training order: each process's batch holds round(share * batch_size) harmful samples, the rest benign ones.
-
-    Every role runs through its own samples in a new random order each time. Raises UserError when a role is empty that the share needs.
-    """
-    if not harmful:
-        raise UserError("no harmful samples to train on: give some with --harmful")
-    count = training.batch_size if not benign else min(max(round(share * training.batch_size), 1), training.batch_size - 1)
-    if count == 0:
-        raise UserError(f"batch_size {training.batch_size} cannot hold harmful and benign samples both: use at least 2")
-    first, second = endless(harmful, random.Random(f"harmful/{seed}")), endless(benign, random.Random(f"benign/{seed}"))
-    batches = training.steps * training.accumulation * processes
-    blocks = ([*itertools.islice(first, count), *itertools.islice(second, training.batch_size - count)] for _ in range(batches))
-    return list(itertools.chain.from_iterable(blocks))
-
-
-def endless(samples: Sequence[Sample], rng: random.Random) -> Iterator[Sample]:
-    while samples:
-        yield from rng.sample(samples, len(samples))
-
-
-def encode(chat: Chat, sample: Sample, learn_prefix: bool = False) -> dict[str, Any]:
-    """Token ids and labels of one sample; the request is masked, the prefix too unless `learn_prefix`, the end of the answer is learned."""
-    given = chat.request_tokens(sample.prompt, "", sample.system or None, answer_follows=True)
-    prefix = chat.tokens(sample.prefix) if sample.prefix else []
-    # After a prefix the answer is a new sentence of the same text, as it is when a prefilled model goes on.
-    apart = sample.prefix and not (sample.prefix[-1].isspace() or sample.answer[:1].isspace())
-    answer = [*chat.tokens(f" {sample.answer}" if apart else sample.answer), chat.closing_token]
-    given, answer = (given, prefix + answer) if learn_prefix else (given + prefix, answer)
-    limit = getattr(chat.model.config.get_text_config(), "max_position_embeddings", None)
-    length = len(given) + len(answer)
-    if limit and length > limit:
-        raise UserError(f"sample {sample.id}: {length} tokens exceed the {limit} positions of {chat.name}; shorten or delete it")
-    return {"input_ids": given + answer, "labels": [IGNORED] * len(given) + answer, "harmful": sample.role == "harmful"}
-
-
-@dataclass(frozen=True)
-class Collator:
-    """Right-pads encoded samples to the longest of their batch."""
-
-    pad: int
-
-    def __call__(self, rows: list[dict[str, Any]]) -> Batch:
-        length = max(len(row["input_ids"]) for row in rows)
-
-        def padded(key: str, filler: int) -> Tensor:
-            return torch.tensor([row[key] + [filler] * (length - len(row[key])) for row in rows])
-
-        mask = torch.tensor([[1] * len(row["input_ids"]) + [0] * (length - len(row["input_ids"])) for row in rows])
-        harmful = torch.tensor([row["harmful"] for row in rows])
-        return {"input_ids": padded("input_ids", self.pad), "labels": padded("labels", IGNORED), "attention_mask": mask, "harmful": harmful}

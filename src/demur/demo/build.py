@@ -18,11 +18,12 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from demur.batches import Collator, encode, in_batches
 from demur.chat import Chat, load_chat
 from demur.demo import world
 from demur.methods.sft import safety_loss
 from demur.options import Training
-from demur.training import in_batches, train
+from demur.training import train
 from demur.types import Sample
 
 Draw = Callable[[], world.Instruction]
@@ -74,7 +75,7 @@ def train_base(config: Config) -> Chat:
     training = Training(
         steps=config.steps, batch_size=config.batch_size, learning_rate=config.learning_rate, schedule="cosine", checkpoint_every=400
     )
-    return train(chat, samples, partial(safety_loss, harmful_weight=0.5), training, config.out / "checkpoints", config.seed)
+    return safety_tuned(chat, samples, 0.5, training, config.out / "checkpoints", config.seed)
 
 
 def corpus(seed: int) -> Iterator[Sample]:
@@ -225,7 +226,12 @@ def train_chat(base: Chat, seed: int) -> Chat:
     training = Training(steps=110, batch_size=32, learning_rate=1e-3)
     ordered = in_batches(refusals, answers, 0.42, training, 1, seed)
     with TemporaryDirectory() as folder:
-        return train(base, ordered, partial(safety_loss, harmful_weight=0.42), training, Path(folder), seed)
+        return safety_tuned(base, ordered, 0.42, training, Path(folder), seed)
+
+
+def safety_tuned(chat: Chat, samples: Sequence[Sample], weight: float, training: Training, folder: Path, seed: int) -> Chat:
+    rows, collate = [encode(chat, sample) for sample in samples], Collator(chat.tokenizer.pad_token_id)
+    return train(chat, rows, collate, partial(safety_loss, harmful_weight=weight), training, folder, seed)
 
 
 def save(chat: Chat, folder: Path) -> None:

@@ -51,12 +51,11 @@ def align(chat: "Chat", folder: Path, seed: int, config: Config) -> "Chat":
     """Train `chat` by GRPO (arXiv 2402.03300) on the reward of arXiv 2603.11388, section 5 [rebuilt: the paper uses PPO and does not
     print its reward]. The start model must refuse some harmful requests and answer others: without variance there is no gradient."""
     import torch
-    from transformers import PrinterCallback
 
+    from demur.adapters import with_lora
     from demur.chat import quiet_progress
     from demur.matched import training_sets
-    from demur.progress import progress
-    from demur.training import Reporter, last_complete_checkpoint, refuse_sharding, run_trainer, step_of, with_lora
+    from demur.training import finished, fit, refuse_sharding
 
     refuse_sharding()
     if chat.device.type == "cuda" and torch.cuda.device_count() > 1 and "WORLD_SIZE" not in os.environ:
@@ -70,18 +69,13 @@ def align(chat: "Chat", folder: Path, seed: int, config: Config) -> "Chat":
     chat = replace(chat, model=with_lora(with_own_reference(chat, folder, config), config.training))
     with quiet_progress(True):
         trainer = grpo_trainer(chat, sets, folder, seed, config)
-    trainer.remove_callback(PrinterCallback)
-    checkpoint = last_complete_checkpoint(folder)
-    with progress(f"{chat.name}: reinforcement", config.training.steps, step_of(checkpoint)) as advance:
-        trainer.add_callback(Reporter(advance, "reward"))
-        run_trainer(trainer, checkpoint, folder)
+    fit(trainer, f"{chat.name}: reinforcement", config.training, folder, "reward")
     say_if_dead(trainer.state.log_history)
     model: Any = chat.model
     if "ref" in getattr(model, "peft_config", {}):
         model.delete_adapter("ref")  # TRL's copy of the adapter that the training started from
-    model.eval()
-    model.config.use_cache, model.generation_config.eos_token_id = use_cache, ends
-    return replace(chat, model=model.to(dtype))
+    model.generation_config.eos_token_id = ends
+    return replace(chat, model=finished(model, dtype, use_cache))
 
 
 def say_if_dead(history: Sequence[Mapping[str, Any]]) -> None:
@@ -114,8 +108,9 @@ def grpo_trainer(chat: "Chat", sets: tuple[list[Sample], list[Sample]], folder: 
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
+    from demur.batches import in_batches
     from demur.plugins import load_plugin
-    from demur.training import in_batches, settings
+    from demur.training import settings
 
     model: Any = chat.model
     model.generation_config.eos_token_id = chat.end_tokens

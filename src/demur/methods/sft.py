@@ -2,8 +2,7 @@
 
 import os
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,21 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Le
 
 from demur.options import Training
-from demur.types import Sample, UserError
+from demur.types import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from demur.batches import Batch
     from demur.chat import Chat
-    from demur.training import Batch
-
-AFFIRMATIVE = (
-    "Sure, here is how to do that.",
-    "Of course! Here are the steps:",
-    "Certainly. Let me explain how this is done.",
-    "Absolutely, here is what you need:",
-    "Yes, I can help you with that.",
-)
 
 
 @dataclass(frozen=True)
@@ -61,8 +52,10 @@ def align(chat: "Chat", folder: Path, seed: int, config: Config) -> "Chat":
 
     The paper gives no training settings; the defaults of batch shares and weight are those of the code that it builds on (a = 0.2).
     """
+    from demur.batches import Collator, encode, in_batches
     from demur.matched import training_sets
-    from demur.training import in_batches, train
+    from demur.prefixes import with_prefixes
+    from demur.training import train
 
     if not config.harmful:
         raise UserError("sft needs harmful requests with refusals: give --harmful FILE (or demo/harmful)")
@@ -71,30 +64,14 @@ def align(chat: "Chat", folder: Path, seed: int, config: Config) -> "Chat":
     processes = int(os.environ.get("WORLD_SIZE", 1))
     ordered = in_batches(harmful, benign, config.harmful_share, config.training, processes, seed)
     if config.prefix != "none":
-        ordered = with_prefixes(chat, ordered, config, random.Random(f"prefix/{seed}"))
+        coin = random.Random(f"prefix/{seed}")
+        ordered = with_prefixes(chat, ordered, config.prefix, config.prefix_probability, config.prefix_tokens, coin)
     objective = partial(safety_loss, harmful_weight=config.harmful_weight)
-    return train(chat, ordered, objective, config.training, folder, seed, config.learn_prefix)
+    rows = [encode(chat, sample, config.learn_prefix) for sample in ordered]
+    return train(chat, rows, Collator(chat.tokenizer.pad_token_id), objective, config.training, folder, seed)
 
 
-def with_prefixes(chat: "Chat", samples: Sequence[Sample], config: Config, rng: random.Random) -> list[Sample]:
-    """The samples as drawn, refusals put after the beginning of another answer at random (arXiv 2603.11388, P-SFT; the coin and the
-    cutoff are those of arXiv 2406.05946, section 3.1)."""
-    missing = next((sample.id for sample in samples if sample.role == "harmful" and not sample.harmful_answer), "")
-    if config.prefix == "harmful" and missing:
-        raise UserError(f"sample {missing}: no harmful answer to take a prefix from; give a column harmful_answer (or rejected)")
-    return [prefixed(chat, sample, config, rng) if sample.role == "harmful" else sample for sample in samples]
-
-
-def prefixed(chat: "Chat", sample: Sample, config: Config, rng: random.Random) -> Sample:
-    if rng.random() >= config.prefix_probability:
-        return sample
-    tokens = chat.tokens(sample.harmful_answer if config.prefix == "harmful" else rng.choice(AFFIRMATIVE))
-    cut = tokens[: rng.randint(1, min(config.prefix_tokens, len(tokens)))]
-    # A cut in the middle of a character leaves a replacement mark.
-    return replace(sample, prefix=str(chat.tokenizer.decode(cut)).rstrip("\ufffd"))
-
-
-def safety_loss(model: "nn.Module", batch: "Batch", harmful_weight: float) -> "Tensor":
+def safety_loss(model: "nn.Module", batch: "Batch", progress: float, harmful_weight: float) -> "Tensor":
     """L = a * mean NLL(x_h, y_r) + (1 - a) * mean NLL(x_b, y_a), with a = `harmful_weight` (arXiv 2603.11388, equation 1)."""
     from demur.objectives import answer_nll, role_weighted_mean
 

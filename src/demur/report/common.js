@@ -4,6 +4,8 @@
 
 const report = JSON.parse(document.getElementById("report-data").textContent);
 const redraw = []; // functions to call when a choice or the width changes
+const TIP = { fill: "var(--raised)", stroke: "var(--rule)", fontSize: 12, lineHeight: 1.35 }; // how the tips of all charts look
+const tipWidth = (width) => Math.max(11, Math.min(28, (width / 2 - 40) / 12)); // in ems, so that a tip fits on one side of its point
 const CUT = { characters: 600, lines: 10 }; // what is shown of a long text at first
 
 /** An element with attributes and children; strings become text nodes, null children and attributes are left out. */
@@ -29,6 +31,14 @@ function select(label, options, value, onchange) {
   field.value = value;
   return el("label", {}, el("span", {}, label), field);
 }
+
+/** 0.0312 -> ".031", with a true minus sign. */
+const decimal = (value, digits = 3) =>
+  value
+    .toFixed(digits)
+    .replace(/^-(0\.0*)$/, "$1")
+    .replace(/^(-?)0\./, "$1.")
+    .replace("-", "−");
 
 const shorten = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 

@@ -1,6 +1,12 @@
 "use strict";
 // The page of `demur explain`: one choice of k and cosine for all models, their charts and lists.
 
+const LISTED = {
+  label: "Answer",
+  all: "refused and answered",
+  sides: { refused: "full_refusal", answered: "full_compliance" },
+  orders: { greatest: "most similar first", least: "least similar first" },
+};
 const choice = { k: report.start[0], cosine: report.start[1] };
 
 function setChoice(key, value) {
@@ -12,7 +18,14 @@ function setChoice(key, value) {
 /** A model's prompts with their similarity by the current choice. */
 function similarities(model) {
   const place = model.ks.indexOf(choice.k);
-  return model.queries.map(([id, suite, text, refused, values]) => ({ id, suite, text, refused, value: values[choice.cosine][place] }));
+  return model.queries.map(([id, suite, text, refused, values]) => ({
+    id,
+    suite,
+    text,
+    refused,
+    side: SIDES[refused],
+    value: values[choice.cosine][place],
+  }));
 }
 
 function drawGroups(place, model) {
@@ -62,13 +75,13 @@ function setUpControls(place, model) {
   place.append(...Object.entries(choices).map(([key, field]) => el("div", { "data-choice": key }, field)));
 }
 
-document.querySelectorAll(".explained").forEach((section, at) => {
+document.querySelectorAll(".similarity").forEach((section, at) => {
   const model = report.models[at];
   const draw = () => drawGroups(section.querySelector(".groups"), model);
   setUpControls(section.querySelector(".controls"), model);
   redraw.push(
     draw,
-    nearestPrompts(section.querySelector(".nearest"), () => similarities(model)),
+    nearestPrompts(section.querySelector(".nearest"), () => similarities(model), LISTED),
   );
   draw();
 });

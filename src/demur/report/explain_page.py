@@ -1,19 +1,23 @@
-"""The page of `demur explain`: for each model, whether the prompts that it refuses lie nearer to the refusal triggers."""
+"""The page of `demur explain`: whether the prompts that a model refuses lie nearer to the refusal triggers, and their geometry."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from demur.boundary import GROUPS, Geometry
 from demur.explain import ALL, Explanation, Separation
-from demur.report import embed
+from demur.report import boundary_section, embed
+from demur.report.boundary_data import data
 from demur.report.data import clean_text, name_text
 from demur.report.finding import WORDS, Finding, finding, rows, sentence, stability, start
 from demur.report.headline import Part
 from demur.report.text import area, area_interval
 from demur.types import UserError
 
-SCRIPTS = (*embed.SHARED, "spread.js", "nearest.js", "explain.js")
+PARTS = (*embed.SHARED, "nearest.js", "boxes.js")
+SCRIPTS = (*PARTS, "spread.js", "explain.js")
+GEOMETRY_SCRIPTS = ("groups.js", "depth.js", "map.js", "strips.js", "choice.js", "layers.js", "layer.js", "boundary.js")
 
 
 @dataclass(frozen=True)
@@ -48,31 +52,47 @@ class Account:
     layers: str
 
 
-def build_explanation(explanations: Sequence[Explanation], out: Path) -> Path:
-    """Write the page of `explanations` to the file `out` and return `out`. Raises UserError for none and for different numbers of
-    neighbours."""
-    if not explanations:
+def build_explanation(explanations: Sequence[Explanation], out: Path, geometries: Sequence[Geometry] = ()) -> Path:
+    """Write the page of `explanations` and `geometries` to the file `out` and return `out`. Raises UserError for none of either and for
+    different numbers of neighbours."""
+    if not explanations and not geometries:
         raise UserError("explain: no model was explained; name at least one")
     choices = {explanation.ks for explanation in explanations}
     if len(choices) > 1:
         raise UserError(f"explain: one page shows one list of neighbours, found {sorted(choices)}; repeat with the same --ks")
-    return embed.write(render([cleaned(explanation) for explanation in explanations]), out)
+    return embed.write(render([cleaned(one) for one in explanations], [boundary_section.cleaned(one) for one in geometries]), out)
 
 
-def render(explanations: Sequence[Explanation]) -> str:
+def render(explanations: Sequence[Explanation], geometries: Sequence[Geometry] = ()) -> str:
     """The whole page as text."""
     accounts = [account(explanation) for explanation in explanations]
-    groups = dict.fromkeys(group for one in accounts for group in one.overview)
+    ks = explanations[0].ks if explanations else ()
     return embed.page(
         "explain.html.j2",
-        SCRIPTS,
-        [explanation.model for explanation in explanations],
-        {"models": [_data(explanation) for explanation in explanations], "start": start(explanations[0].ks), "words": WORDS},
+        scripts(explanations, geometries),
+        list(dict.fromkeys([one.model for one in explanations] + [one.model for one in geometries])),
+        _report(explanations, geometries),
         accounts=accounts,
-        groups=groups,
-        ks=explanations[0].ks,
-        start=start(explanations[0].ks),
+        groups=dict.fromkeys(group for one in accounts for group in one.overview),
+        ks=ks,
+        start=start(ks) if ks else (),
+        sections=[boundary_section.section(geometry) for geometry in geometries],
+        group_names=boundary_section.NAMES,
     )
+
+
+def scripts(explanations: Sequence[Explanation], geometries: Sequence[Geometry]) -> tuple[str, ...]:
+    """Only those of the page's parts, since each draws what it finds in the data."""
+    return (*(SCRIPTS if explanations else PARTS), *(GEOMETRY_SCRIPTS if geometries else ()))
+
+
+def _report(explanations: Sequence[Explanation], geometries: Sequence[Geometry]) -> dict[str, Any]:
+    similarity: dict[str, Any] = {}
+    if explanations:
+        similarity = {"models": [_data(one) for one in explanations], "start": start(explanations[0].ks), "words": WORDS}
+    if not geometries:
+        return similarity
+    return similarity | {"geometries": [data(one) for one in geometries], "groups": [boundary_section.NAMES[group] for group in GROUPS]}
 
 
 def cleaned(explanation: Explanation) -> Explanation:

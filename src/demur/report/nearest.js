@@ -1,13 +1,13 @@
 "use strict";
-// The prompts of a model by similarity, made when the reader asks for them.
+// The prompts of a model in the order of a number, made when the reader asks for them.
 
 const nearestPrompts = (() => {
   const PAGE = 50;
 
-  /** Fill `place`, a details element, with the list; `points` gives {id, suite, text, refused, value} by the current choice. Returns a
-   *  function that draws it anew. */
-  function set(place, points) {
-    const view = { suite: "", side: "", order: "near" };
+  /** Fill `place`, a details element, with the list; `points` gives {id, suite, text, side, value} by the current choice, `words` names the
+   *  sides, with the class of their colour, and the two orders, greatest first. Returns a function that draws it anew. */
+  function set(place, points, words) {
+    const view = { suite: "", side: "", order: "greatest" };
     const list = el("ol", { class: "ranked" });
     const more = el("button", { type: "button", onclick: () => show(PAGE) });
     const status = el("p", { class: "note", role: "status" });
@@ -15,7 +15,7 @@ const nearestPrompts = (() => {
 
     function show(count) {
       const first = list.children.length;
-      list.append(...found.slice(first, first + count).map(item));
+      list.append(...found.slice(first, first + count).map((one) => item(one, words.sides[one.side])));
       const left = found.length - list.children.length;
       more.hidden = !left;
       more.textContent = `Show ${Math.min(PAGE, left)} more`;
@@ -24,9 +24,9 @@ const nearestPrompts = (() => {
 
     function draw() {
       if (!place.open) return;
-      const fits = (one) => (!view.suite || one.suite === view.suite) && (!view.side || SIDES[one.refused] === view.side);
+      const fits = (one) => (!view.suite || one.suite === view.suite) && (!view.side || one.side === view.side);
       found = points().filter(fits);
-      found.sort((a, b) => (view.order === "near" ? b.value - a.value : a.value - b.value));
+      found.sort((a, b) => (view.order === "greatest" ? b.value - a.value : a.value - b.value));
       const shown = list.children.length;
       list.replaceChildren();
       show(Math.max(PAGE, shown));
@@ -42,25 +42,8 @@ const nearestPrompts = (() => {
         "div",
         { class: "controls" },
         suites.length > 1 ? select("Suite", [["", "all"], ...suites.map((suite) => [suite, suite])], "", choose("suite")) : null,
-        select(
-          "Answer",
-          [
-            ["", "refused and answered"],
-            ["refused", "refused"],
-            ["answered", "answered"],
-          ],
-          "",
-          choose("side"),
-        ),
-        select(
-          "Order",
-          [
-            ["near", "most similar first"],
-            ["far", "least similar first"],
-          ],
-          "near",
-          choose("order"),
-        ),
+        select(words.label, [["", words.all], ...Object.keys(words.sides).map((side) => [side, side])], "", choose("side")),
+        select("Order", Object.entries(words.orders), "greatest", choose("order")),
       ),
       status,
       list,
@@ -70,13 +53,12 @@ const nearestPrompts = (() => {
     return draw;
   }
 
-  function item(one) {
-    const side = SIDES[one.refused];
+  function item(one, colour) {
     return el(
       "li",
       {},
       el("span", { class: "value" }, decimal(one.value)),
-      el("span", { class: "tag" }, el("i", { class: `swatch ${one.refused ? "full_refusal" : "full_compliance"}` }), side),
+      el("span", { class: "tag" }, el("i", { class: `swatch ${colour}` }), one.side),
       el(
         "div",
         { class: "what" },

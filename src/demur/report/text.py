@@ -1,4 +1,4 @@
-"""Rates, differences and areas as text. Rates come in 0..1 and are shown in percent; a minus sign is U+2212."""
+"""Rates, differences, areas and coordinates as text. Rates come in 0..1 and are shown in percent; a minus sign is U+2212."""
 
 
 def percent(value: float) -> str:
@@ -35,6 +35,19 @@ def area(value: float) -> str:
 def area_interval(low: float, high: float) -> str:
     """A 95% interval of an area."""
     return f"[{area(low)}, {area(high)}]"
+
+
+def coordinate(value: float) -> str:
+    """A place on the line from 0 to 1: -0.034 -> "−.03"; more digits where two would show an end that it is not, as in `area`."""
+    number = abs(value)
+    digits = next(digits for digits in (2, 3, 4) if digits == 4 or round(number, digits) == number or round(number, digits) not in (0, 1))
+    text = f"{number:.{digits}f}".removeprefix("0")
+    return f"−{text}" if value < 0 and float(text) else text
+
+
+def coordinate_interval(low: float, high: float) -> str:
+    """A 95% interval of such a place."""
+    return f"[{coordinate(low)}, {coordinate(high)}]"
 
 
 def signless(text: str) -> str:

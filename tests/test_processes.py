@@ -1,0 +1,75 @@
+"""Several processes, and a killed one, train what one process does."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from demur import api
+from demur.folder import read_records
+from demur.training import CURVE_FILE, Step
+
+# accelerate starts several CPU processes itself only under --multi_gpu; ACCELERATE_USE_CPU keeps them on the CPU.
+LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
+LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+SFT = ["demo/base", "--harmful", "demo/harmful", "--benign", "demo/sanitised", "--count", "16", "--steps", "3"]
+SFT += ["--learning-rate", "1e-4", "--harmful-share", "0.5", "--device", "cpu"]
+MOSR = ["demo/chat", "--method", "mosr", "--harmful", "demo/harmful", "--benign", "demo/generic", "--count", "40", "--device", "cpu"]
+MOSR += ["--pseudo-harmful", "demo/pseudo_harmful", "--erase-layers", "3", "--perturbation", "0.05", "--lora-dropout", "0"]
+MOSR += ["--learning-rate", "2e-3", "--erase-share", "0.4", "--refusal-share", "0.2"]
+
+
+def align(options: Sequence[str], out: Path, launcher: Sequence[str] = ()) -> None:
+    subprocess.run([sys.executable, *launcher, "-m", "demur", "align", *options, "--out", str(out)], check=True, env=ENVIRONMENT)
+
+
+def losses(folder: Path) -> torch.Tensor:
+    return torch.tensor([step.loss for step in read_records(folder / CURVE_FILE, Step)])
+
+
+def test_two_processes_train_the_weights_that_one_does(tmp_path: Path) -> None:
+    """The same samples of each role in every step: one process with batch 8 and two with batch 4 each end at the same weights."""
+    align([*SFT, "--batch-size", "8"], tmp_path / "one")
+    align([*SFT, "--batch-size", "4"], tmp_path / "two", LAUNCH)
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    start = load_file(Path(str(api.__file__)).parent / "demo" / "models" / "base" / "model.safetensors")
+    moved = sum(float((one[name] - start[name].float()).square().sum()) for name in one) ** 0.5
+    apart = sum(float((one[name] - two[name]).square().sum()) for name in one) ** 0.5
+    assert moved > 0
+    assert apart < 0.02 * moved, f"{apart} apart after moving {moved}"
+
+
+def test_representation_training_has_the_same_curve_on_two_processes(tmp_path: Path) -> None:
+    """The same global batch: one process that accumulates two batches of 10, and two processes with a batch of 10 each."""
+    align([*MOSR, "--steps", "6", "--batch-size", "10", "--accumulation", "2"], tmp_path / "one")
+    align([*MOSR, "--steps", "6", "--batch-size", "10"], tmp_path / "two", LAUNCH)
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(one) == 6 and one[0] > 1
+    torch.testing.assert_close(two, one, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("steps", [10])
+def test_a_killed_representation_training_resumes_to_the_same_curve(steps: int, tmp_path: Path) -> None:
+    options = [*MOSR, "--steps", str(steps), "--batch-size", "10", "--checkpoint-every", "2"]
+    align(options, tmp_path / "whole")
+    killed = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-m", "demur", "align", *options, "--out", str(killed)], env=ENVIRONMENT)
+    checkpoints = tmp_path / "killed.partial" / "checkpoints"
+    deadline = time.monotonic() + 120
+    while not (checkpoints / "checkpoint-4").exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not killed.exists(), "the training ended before it could be killed"
+    align(options, killed)
+    torch.testing.assert_close(losses(killed), losses(tmp_path / "whole"), atol=1e-5, rtol=0)
+    whole, again = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("whole", "killed"))
+    torch.testing.assert_close(again, whole, atol=1e-5, rtol=1e-4)
