@@ -40,7 +40,8 @@ def test_retention_is_a_distance_or_one_relative_to_the_original_norm() -> None:
     states = original + torch.tensor([[[0.0, 1.0], [2.0, 0.0]]])  # moved by 1 and 2
     mask = torch.tensor([[True, True]])
     assert retention(states, original, mask).item() == pytest.approx((1 + 2) / 2)
-    assert retention(states, original, mask, relative=True).item() == pytest.approx((1 / 5 + 2 / 2) / 2)
+    assert retention(states, original, mask, "relative").item() == pytest.approx((1 / 5 + 2 / 2) / 2)
+    assert retention(states, original, mask, "squared").item() == pytest.approx((1 / 25 + 4 / 4) / 2)
 
 
 def test_retention_at_the_original_states_has_a_gradient_of_zero_not_nan() -> None:

@@ -80,7 +80,7 @@ def test_groups_do_not_change_the_loss_or_its_gradient() -> None:
         chat = load_chat("demo/chat")
         layers, training = training_layers(chat, States(), TRAINING, to_end=True)
         model = adapted(chat, training)
-        loss = Rerouting(layers, 4.0, 4.0, answer=1.0, relative=True)(model, batch_of(chat, size), 0.0)
+        loss = Rerouting(layers, 4.0, 4.0, answer=1.0, distance="relative")(model, batch_of(chat, size), 0.0)
         loss.backward()
         gradient = torch.cat([weight.grad.flatten() for name, weight in model.named_parameters() if weight.grad is not None])
         found.append((loss.detach(), gradient))
@@ -165,7 +165,7 @@ def test_an_adapter_on_some_layers_only() -> None:
 def small(**options: Any) -> dict[str, Any]:
     training = Training(steps=12, batch_size=10, learning_rate=4e-3, lora_rank=4, warmup=0.0)
     data = Contrast("demo/harmful", "demo/generic", count=20, erase_share=0.4, refusal_share=0.2)
-    states = States(erase_layers=(3,), erase_tokens="answer", retain_tokens="answer", relative=True, perturbation=0.05)
+    states = States(erase_layers=(3,), erase_tokens="answer", retain_tokens="answer", distance="squared", perturbation=0.02)
     return {"data": data, "states": states, "training": training} | options
 
 

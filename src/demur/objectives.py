@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from demur.options import Distance
+
 IGNORED = -100
 
 
@@ -51,15 +53,18 @@ def retention(
     states: Float[Tensor, "sample token hidden"],
     original: Float[Tensor, "sample token hidden"],
     mask: Bool[Tensor, "sample token"],
-    relative: bool = False,
+    kind: Distance = "l2",
 ) -> Float[Tensor, " sample"]:
-    """Mean over the masked tokens of one layer of the L2 distance |h - h_ref| (arXiv 2406.04313, section 3.2), or with `relative` of
-    |h - h_ref| / |h_ref|, which weighs all layers alike though the norm of states grows with depth.
-    At h = h_ref the gradient is taken as 0.
+    """Mean over the masked tokens of one layer of the L2 distance |h - h_ref| (arXiv 2406.04313, section 3.2), or of one of our own kinds.
+
+    `relative` divides it by |h_ref|, which weighs all layers alike though the norm of states grows with depth; `squared` is the square of
+    that. The gradient of a distance keeps its size down to 0 (where it is taken as 0), so that it can hold all states, harmful ones too, at
+    h_ref, where `erasure` has none; that of the square falls with the distance as that of the erasure does.
     """
     distance = torch.linalg.vector_norm(states.float() - original.float(), dim=-1)
-    scale = torch.linalg.vector_norm(original.float(), dim=-1).clamp(min=1e-6) if relative else 1.0
-    return token_mean(distance / scale, mask)
+    if kind != "l2":
+        distance = distance / torch.linalg.vector_norm(original.float(), dim=-1).clamp(min=1e-6)
+    return token_mean(distance**2 if kind == "squared" else distance, mask)
 
 
 def token_mean(values: Float[Tensor, "sample token"], mask: Bool[Tensor, "sample token"]) -> Float[Tensor, " sample"]:

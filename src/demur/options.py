@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
+Distance = Literal["l2", "relative", "squared"]
+
 
 @dataclass(frozen=True)
 class ChatOptions:
@@ -113,8 +115,8 @@ class States:
     """Tokens that are erased: the harmful answer, or its request too."""
     retain_tokens: Literal["answer", "all"] = "all"
     """Tokens that are retained: the answer, or its request too; never the harmful prefix of a refusal."""
-    relative: bool = False
-    """Divide the distance that retention counts by the norm of the original state."""
+    distance: Distance = "l2"
+    """What retention counts: l2 |h - h_ref| as published, relative |h - h_ref| / |h_ref|, or squared |h - h_ref|^2 / |h_ref|^2."""
     perturbation: Annotated[float, Gt(0)] = 1e-3
     """Standard deviation of the adapter's B matrices at the start: with B = 0 the erasure has no gradient."""
     group_size: Annotated[int, Ge(1)] = 8

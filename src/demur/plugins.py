@@ -12,7 +12,7 @@ import importlib.util
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -118,7 +118,7 @@ def check(config: type, options: Mapping[str, Any], where: str) -> Any:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(config).validate_python(dict(options), extra="forbid")
+        return TypeAdapter(config).validate_python(with_defaults(config, options), extra="forbid")
     except ValidationError as error:
         problem = error.errors()[0]
         *parents, key = problem["loc"]
@@ -128,6 +128,22 @@ def check(config: type, options: Mapping[str, Any], where: str) -> Any:
         if problem["type"] == "missing":
             raise UserError(f"{where}: {place!r} is missing; give it a value") from None
         raise UserError(f"{where}: {place}: {problem['msg']} (given: {problem['input']!r})") from None
+
+
+def with_defaults(config: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, each table inside them over the defaults that `config` has for it: a table that names one key keeps the others."""
+    filled = dict(options)
+    for field in fields(config) if is_dataclass(config) else ():
+        default = field.default_factory() if field.default_factory is not MISSING else None
+        if isinstance(options.get(field.name), Mapping) and is_dataclass(default):
+            filled[field.name] = merged(asdict(default), options[field.name])  # type: ignore[arg-type]
+    return filled
+
+
+def merged(defaults: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
+    """`table` over `defaults`, tables inside them likewise."""
+    shared = [key for key, value in table.items() if isinstance(value, Mapping) and isinstance(defaults.get(key), Mapping)]
+    return {**defaults, **table, **{key: merged(defaults[key], table[key]) for key in shared}}
 
 
 def known_keys(config: Any, steps: Sequence[Any]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 import tomli_w
 
 from demur.options import ChatOptions, Measurement
-from demur.plugins import Room, Spec, check, load_plugin
+from demur.plugins import Room, Spec, check, load_plugin, merged
 from demur.types import UserError
 
 
@@ -129,12 +129,6 @@ def resolve_model(recipe: Recipe, name: str, model: ModelRecipe, earlier: Mappin
     method = full_spec("methods", merged(recipe.defaults.get(model.method_name, {}), table))
     chat = earlier[model.start].chat if model.chat == ChatOptions() else model.chat
     return ModelRecipe(start=model.start, method=method, chat=chat)
-
-
-def merged(defaults: Mapping[str, Any], table: Mapping[str, Any]) -> dict[str, Any]:
-    """`table` over `defaults`, tables inside them likewise."""
-    shared = [key for key, value in table.items() if isinstance(value, dict) and isinstance(defaults.get(key), dict)]
-    return {**defaults, **table, **{key: merged(defaults[key], table[key]) for key in shared}}
 
 
 def full_spec(room: Room, spec: Spec) -> dict[str, Any]:

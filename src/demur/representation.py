@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from demur.adapters import adapted_layers, perturbed_lora
 from demur.batches import Batch, Row, encode, in_parts, padded
 from demur.objectives import IGNORED, erasure, retention
-from demur.options import Contrast, States, Training
+from demur.options import Contrast, Distance, States, Training
 from demur.taps import decoder_layers, tapped
 from demur.training import Objective, train
 from demur.types import Sample, UserError
@@ -212,8 +212,8 @@ def erased(seen: Views, layers: Sequence[int], mask: Bool[Tensor, "sample token"
 
 
 def moved(
-    seen: Views, layers: Sequence[int], first: int, mask: Bool[Tensor, "sample token"], relative: bool = False
+    seen: Views, layers: Sequence[int], first: int, mask: Bool[Tensor, "sample token"], kind: Distance = "l2"
 ) -> Float[Tensor, " sample"]:
     """How far the states of each sample are from the original ones, averaged over layers; those up to `first` stay and only count."""
     changed = [layer for layer in layers if layer > first]
-    return torch.stack([retention(seen.new[layer], seen.old[layer], mask, relative) for layer in changed]).sum(0) / len(layers)
+    return torch.stack([retention(seen.new[layer], seen.old[layer], mask, kind) for layer in changed]).sum(0) / len(layers)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from demur.batches import Batch
 from demur.objectives import answer_nll, role_weighted_mean
+from demur.options import Distance
 from demur.representation import Layers, erased, moved, views
 
 Schedule = Literal["constant", "shifting"]
@@ -27,7 +28,7 @@ class Rerouting:
     retain: float
     answer: float = 0.0
     schedule: Schedule = "constant"
-    relative: bool = False
+    distance: Distance = "l2"
 
     def __call__(self, model: nn.Module, batch: Batch, progress: float) -> Tensor:
         erase, retain = (1 - progress / 2, progress / 2) if self.schedule == "shifting" else (1.0, 1.0)
@@ -44,7 +45,7 @@ class Rerouting:
         kept, nll, harmful = [], [], []
         for group in batch["retain"]:
             seen = views(model, group, self.layers.retain, self.layers.first, "new" if self.answer else "none")
-            kept.append(moved(seen, self.layers.retain, self.layers.first, group["counted"], self.relative))
+            kept.append(moved(seen, self.layers.retain, self.layers.first, group["counted"], self.distance))
             if self.answer:
                 nll.append(answer_nll(seen.logits, group["labels"][:, seen.start :]))
                 harmful.append(group["harmful"])

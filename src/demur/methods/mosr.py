@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 class Config:
     data: Contrast = field(default_factory=lambda: Contrast(erase_share=0.4, refusal_share=0.2))
     """What is erased and what is retained."""
-    states: States = field(default_factory=lambda: States(erase_tokens="answer", retain_tokens="answer", relative=True))
+    states: States = field(
+        default_factory=lambda: States(erase_tokens="answer", retain_tokens="answer", distance="squared", perturbation=0.02)
+    )
     """Which hidden states are read."""
     overlap: Overlap = field(default_factory=Overlap)
     """How the overlap with over-refused prompts becomes a weight."""
@@ -54,7 +56,7 @@ def align(chat: "Chat", folder: Path, seed: int, config: Config) -> "Chat":
         ordered = with_context(chat, ordered, config, random.Random(f"prefix/{seed}"))
     weights = weights_of(chat, harmful, layers.erase, config, seed, folder) if config.parts in ("both", "weighting") else {}
     terms = (config.erase_weight, config.retain_weight, config.answer_weight)
-    loss = Rerouting(layers, *terms, config.weight_schedule, config.states.relative)
+    loss = Rerouting(layers, *terms, config.weight_schedule, config.states.distance)
     return train_representations(chat, ordered_rows(chat, ordered, weights), loss, config.states, training, folder, seed)
 
 

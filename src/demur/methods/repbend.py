@@ -68,13 +68,13 @@ def bending_loss(model: "nn.Module", batch: "Batch", progress: float, layers: "L
     bent, last = [], []
     for group in batch["erase"]:
         seen = views(model, group, layers.erase, layers.first)
-        bent.append(moved(seen, layers.erase, layers.first, group["counted"], config.states.relative))
+        bent.append(moved(seen, layers.erase, layers.first, group["counted"], config.states.distance))
         ends = (group["labels"] != IGNORED).int().argmax(1) - 1
         last.append(torch.stack([seen.new[layer][torch.arange(len(ends)), ends] for layer in layers.erase]))
     kept, divergences = [], []
     for group in batch["retain"]:
         seen = views(model, group, layers.retain, layers.first, "both")
-        kept.append(moved(seen, layers.retain, layers.first, group["counted"], config.states.relative))
+        kept.append(moved(seen, layers.retain, layers.first, group["counted"], config.states.distance))
         wanted = group["labels"][:, seen.start + 1 :] != IGNORED
         divergences.append(kl_divergence(seen.logits[:, :-1][wanted], seen.original_logits[:, :-1][wanted], config.temperature))
     return (

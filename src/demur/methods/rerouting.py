@@ -38,5 +38,5 @@ def align(chat: "Chat", folder: Path, seed: int, config: Config) -> "Chat":
     layers, training = training_layers(chat, config.states, config.training, to_end=False)
     harmful, benign = contrast_sets(chat, config.data, seed, folder)
     rows = ordered_rows(chat, ordered_samples(harmful, benign, config.data, training, seed))
-    loss = Rerouting(layers, config.erase_weight, config.retain_weight, 0.0, config.weight_schedule, config.states.relative)
+    loss = Rerouting(layers, config.erase_weight, config.retain_weight, 0.0, config.weight_schedule, config.states.distance)
     return train_representations(chat, rows, loss, config.states, training, folder, seed)

@@ -14,6 +14,7 @@ from demur.types import UserError
 
 NAMES: dict[Group, str] = {"benign": "benign", "answered": "answered", "over_refused": "over-refused", "malicious": "malicious"}
 Measure = Literal["projection", "to_benign", "to_malicious"]
+ENDS: dict[Group, Measure] = {"benign": "to_benign", "malicious": "to_malicious"}
 Find = Callable[[Position, int], Estimate | None]
 
 
@@ -84,9 +85,6 @@ def tables(geometry: Geometry) -> list[Table]:
         table(geometry, "Area under the ROC curve", areas, area_number),
         table(geometry, "Mean distance to a centroid", distances, coordinate_number),
     ]
-
-
-ENDS: dict[Group, Measure] = {"benign": "to_benign", "malicious": "to_malicious"}
 
 
 def table(geometry: Geometry, title: str, columns: dict[str, Find], number: Callable[[Estimate | None], Number]) -> Table:

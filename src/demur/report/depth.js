@@ -4,7 +4,7 @@
 const depth = (() => {
   const APART = 15; // pixels between the names at the ends of lines
 
-  /** `series` are {name, colour, symbol or null, values: [[value, low, high] or null, by layer]}; `path` is one more value by layer or null,
+  /** `series` are {name, colour, symbol or null, values: [[value, low, high] or null, by layer]}; `path` one more value by layer or null,
    *  `chosen` the layer to mark, `lines` the values of reference lines; `ticks` writes a value of the y axis, `tip` what stands at a layer.
    *  `onlayer` is told which layer was clicked. */
   function chart(options) {
