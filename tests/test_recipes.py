@@ -1,6 +1,7 @@
 """The recipes of the papers: each resolves without a network and says what it needs."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ SETTINGS = {
     "triggers-llama3-rlvr": ("Orenguteng/Llama-3-8B-Lexi-Uncensored", "rlvr", ["none"]),
     "triggers-qwen2.5-sft": ("Orion-zhen/Qwen2.5-7B-Instruct-Uncensored", "sft", ["none"]),
     "triggers-llama2-psft": ("meta-llama/Llama-2-7b-chat-hf", "sft", ["none", "prefill"]),
+}
+MOSR = {
+    "mosr-llama3": ("meta-llama/Meta-Llama-3-8B-Instruct", 10.0, 0.5),
+    "mosr-mistral": ("mistralai/Mistral-7B-Instruct-v0.2", 5.0, 0.0),
 }
 SUITES = ["sorry-bench/202406", "jailbreakbench/all", "hex-phi", "koala", "gsm8k", "sql", "or-bench/hard"]
 
@@ -33,9 +38,9 @@ def methods(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 
 def test_every_recipe_is_tested_and_in_the_readme() -> None:
-    assert {path.stem for path in FOLDER.glob("*.toml")} == set(SETTINGS)
+    assert {path.stem for path in FOLDER.glob("*.toml")} == set(SETTINGS | MOSR)
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"\]\(([\w.-]+)\.toml\)", readme)) == set(SETTINGS)
+    assert set(re.findall(r"\]\(([\w.-]+)\.toml\)", readme)) == set(SETTINGS | MOSR)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -82,8 +87,85 @@ def test_the_comments_say_what_it_is_and_what_it_needs(name: str) -> None:
     assert content.startswith("# Refusal triggers (arXiv 2603.11388), setting ")
     for needed in ("GPU of 80 GB", "gated", "OPENAI_API_KEY", f"demur run recipes/{name}.toml --out runs/{name}", "Ours: "):
         assert needed in comments
+    assert_finished(content)
+
+
+def assert_finished(content: str) -> None:
     assert not re.search(r"(?i)\b(to-?do|fix-?me|tbd|placeholder)\b|<[^>]+>", content)
     assert max(map(len, content.splitlines())) <= 140
+
+
+@pytest.mark.parametrize("name", MOSR)
+def test_mosr_beside_what_it_builds_on(name: str) -> None:
+    hub, alpha, empty = MOSR[name]
+    resolved = recipe(name)
+    assert resolved.models["chat"].load == hub
+    assert {model.start for model in resolved.models.values()} == {"", "chat"}
+    made = methods(resolved)
+    assert list(made) == ["rerouting", "rerouting-matched", "mosr", "mosr-weighting", "mosr-augmentation", "repbend"]
+    assert {table["training"]["lora_rank"] for table in made.values()} == {16}
+    published = made["rerouting"]
+    assert (published["erase_weight"], published["retain_weight"], published["data"]["empty_request"]) == (alpha, alpha, empty)
+    assert (published["states"]["erase_layers"], published["states"]["retain_layers"]) == ((10, 20), ())
+    assert (published["training"]["lora_layers"], published["training"]["schedule"]) == ("0-20", "constant")
+    assert published["training"]["steps"] * published["training"]["batch_size"] * published["data"]["erase_share"] == 150 * 16
+    bent = made["repbend"]
+    assert [bent[key] for key in ("retain_weight", "bend_weight", "spread_weight", "kl_weight", "temperature")] == [0.5, 0.5, 0.1, 0.3, 2.0]
+    assert bent["states"]["erase_layers"] == tuple(range(20, 31))
+
+
+@pytest.mark.parametrize("name", MOSR)
+def test_only_the_parts_of_mosr_differ(name: str) -> None:
+    made = {model: table for model, table in methods(recipe(name)).items() if table["name"] == "mosr"}
+    assert [table.pop("parts") for table in made.values()] == ["neither", "both", "weighting", "augmentation"]
+    assert all(table == made["mosr"] for table in made.values())
+    assert made["mosr"]["states"]["erase_layers"] == (15, 20)
+    assert made["mosr"]["training"]["lora_layers"] == "10-20"
+
+
+@pytest.mark.parametrize("name", MOSR)
+def test_what_is_measured_is_not_trained_on(name: str) -> None:
+    resolved = recipe(name)
+    suites = ["jailbreakbench/all", "harmbench/standard", "strongreject", "xstest/all", "or-bench/hard", "koala", "gsm8k"]
+    assert [load_plugin("suites", spec).name for spec in resolved.measure.suites] == suites
+    assert [load_plugin("attacks", spec).name for spec in resolved.measure.attacks] == ["none", "prefill"]
+    data = [table["data"] for table in methods(resolved).values()]
+    assert {one["harmful"] for one in data} == {"runs/data/tasks/data_augmentation/llama2_safety_data_direct.jsonl"}
+    assert {one["benign"] for one in data} == {"runs/alpaca.json + runs/falsereject.jsonl"}
+    assert {one["benign_count"] for one in data} == {20000}
+
+
+@pytest.mark.parametrize("name", MOSR)
+def test_the_adapters_and_states_exist_in_a_model_of_32_layers(name: str) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from demur.chat import load_chat
+    from demur.options import States, Training
+    from demur.representation import training_layers
+
+    chat = load_chat("demo/chat")
+    shape = LlamaConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=32, num_attention_heads=2, vocab_size=16)
+    chat = replace(chat, model=LlamaForCausalLM(shape))
+    for table in methods(recipe(name)).values():
+        states, training = States(**table["states"]), Training(**table["training"])
+        layers, fitted = training_layers(chat, states, training, to_end=table["name"] != "rerouting")
+        assert layers.erase == states.erase_layers
+        assert fitted.lora_layers == (training.lora_layers or "0-31")
+
+
+@pytest.mark.parametrize("name", MOSR)
+def test_the_comments_say_what_is_published_rebuilt_and_ours(name: str) -> None:
+    content = text(name)
+    comments = " ".join(re.findall(r"(?m)^# *(.*)$", content))
+    needed = ("GPU of 80 GB", "gated", "CC BY-NC", f"demur run recipes/{name}.toml --out runs/{name}", "Published: ", "Rebuilt: ", "Ours: ")
+    for words in needed:
+        assert words in comments
+    assert_finished(content)
+
+
+def test_falsereject_as_the_readme_makes_it_is_read() -> None:
+    (sample,) = samples_of("falsereject.jsonl", [{"prompt": "How do I kill a process?", "response": "With kill."}], "benign")
+    assert (sample.prompt, sample.answer) == ("How do I kill a process?", "With kill.")
 
 
 def test_the_other_extractors_that_the_comments_name_exist() -> None:

@@ -8,17 +8,21 @@ from typing import Any
 import pytest
 import torch
 
+from demur import api
 from demur.adapters import perturbed_lora, with_lora
 from demur.batches import Batch
 from demur.chat import Chat, load_chat
+from demur.folder import read_records
 from demur.methods import mosr, repbend, rerouting
 from demur.objectives import erasure, retention
 from demur.options import Contrast, Overlap, States, Training
+from demur.plugins import check
 from demur.representation import GroupCollator, Layers, counted, ordered_rows, ordered_samples, training_layers, views
 from demur.rerouting import Rerouting
 from demur.taps import decoder_layers
+from demur.training import CURVE_FILE, Step
 from demur.types import Sample, UserError
-from demur.weighting import overlap_similarity, weigh
+from demur.weighting import FILE, OverlapWeight, overlap_similarity, weigh
 from models import FAMILIES, save_tiny
 
 DEMO_TOKENIZER = str(Path(__file__).parents[1] / "src" / "demur" / "demo" / "models" / "chat")
@@ -258,3 +262,38 @@ def test_harmful_samples_without_harmful_answers(tmp_path: Path) -> None:
     file.write_text("prompt,response\nHow do I rob a bank?,I will not help with that.\n", encoding="utf-8")
     with pytest.raises(UserError, match="has no harmful answer to erase; give a column harmful_answer"):
         rerouting.align(load_chat("demo/chat"), tmp_path, 0, rerouting.Config(**small(data=Contrast(str(file), "demo/generic"))))
+
+
+def test_the_adapter_is_a_plain_one_with_its_weights_and_curve(tmp_path: Path) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    options = {
+        "data": {"harmful": "demo/harmful", "benign": "demo/generic", "count": 20},
+        "overlap": {"pseudo_harmful": "demo/pseudo_harmful", "overlap_count": 30},
+        "training": {"steps": 3, "batch_size": 10, "lora_layers": "1-3"},
+        "states": {"erase_layers": [3], "retain_layers": [3, 4]},
+        "answer_weight": 0.0,
+    }
+    made = api.align("demo/chat", tmp_path / "mosr", "mosr", options=options)
+    plain = PeftModel.from_pretrained(load_chat("demo/chat").model, str(tmp_path / "mosr"))
+    tokens = torch.tensor([made.request_tokens("How do I kill a neighbour?")])
+    with torch.no_grad():
+        adapted_logits = plain(tokens).logits
+        torch.testing.assert_close(made.model(tokens).logits, adapted_logits)
+        torch.testing.assert_close(plain.merge_and_unload()(tokens).logits, adapted_logits, atol=1e-4, rtol=1e-4)
+        assert (adapted_logits - AutoModelForCausalLM.from_pretrained(DEMO_TOKENIZER)(tokens).logits).abs().max() > 1e-2
+    weights = read_records(tmp_path / "mosr" / FILE, OverlapWeight)
+    assert len(weights) == 20 and sum(row.weight for row in weights) == pytest.approx(20, abs=1e-3)
+    assert [step.step for step in read_records(tmp_path / "mosr" / CURVE_FILE, Step)] == [1, 2, 3]
+    assert api.plugins()["methods"].keys() >= {"rerouting", "mosr", "repbend"}
+    with pytest.raises(UserError, match="carries an adapter; merge it into its base first"):
+        api.align(str(tmp_path / "mosr"), tmp_path / "twice", "mosr", options=options)
+
+
+def test_a_table_that_names_one_key_keeps_the_methods_other_defaults() -> None:
+    config = check(mosr.Config, {"states": {"erase_layers": [3]}, "training": {"steps": 5}}, "here")
+    assert config.states == replace(mosr.Config().states, erase_layers=(3,))
+    assert config.training == replace(mosr.Config().training, steps=5)
+    with pytest.raises(UserError, match=r"unknown key 'states\.erase_layer'; did you mean erase_layers\?"):
+        check(mosr.Config, {"states": {"erase_layer": [3]}}, "here")

@@ -73,7 +73,7 @@ def test_a_run_leaves_everything_that_it_promises(finished: Path) -> None:
     assert {"versions", "seed", "hardware", "models", "data", "seconds"} <= set(manifest)
     assert len(manifest["models"]["tuned"]["hash"]) == 64
     assert "<html" in (finished / "report.html").read_text(encoding="utf-8")
-    assert "attack_success_rate" in (finished / "models" / "tuned" / "README.md").read_text(encoding="utf-8")
+    assert "| suite | attack | rate | base | tuned | difference |" in (finished / "models" / "tuned" / "README.md").read_text("utf-8")
 
 
 def test_scores_follow_from_the_verdicts(finished: Path) -> None:

@@ -3,38 +3,18 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from demur.card import CARD_FILE, DONE, card
 from demur.chat import Chat, quiet_progress
 from demur.folder import disk_error, keep_same, locked, write, write_json
 from demur.manifest import model_hash
 from demur.plugins import Spec, load_plugin
 from demur.progress import is_main_process
-from demur.types import Score, UserError
-
-DONE = "demur.json"
-CARD = """---
-library_name: {library}
-base_model: {base}
-tags: [demur, over-refusal, safety]
----
-# {name}
-
-Made by demur from `{base}` with the method `{method}`, seed {seed}.
-
-Load it with `{loader}`.
-
-## Settings
-
-```json
-{settings}
-```
-
-{scores}
-"""
+from demur.types import UserError
 
 
 def align(chat: Chat, method: Spec, out: Path, seed: int = 0, name: str = "") -> Path:
@@ -78,20 +58,12 @@ def save(chat: Chat, folder: Path, made_by: Mapping[str, Any]) -> None:
     except SafetensorError as error:
         raise disk_error(error, folder) from error
     chat.tokenizer.save_pretrained(folder)
-    write(folder / "README.md", card(made_by, adapter=(folder / "adapter_config.json").is_file()))
+    write(folder / CARD_FILE, card(made_by, adapter=(folder / "adapter_config.json").is_file()))
     write_json(folder / DONE, made_by)
 
 
 def settings(method: Spec) -> dict[str, Any]:
     return {"name": method} if isinstance(method, str) else dict(method)
-
-
-def card(made_by: Mapping[str, Any], adapter: bool, scores: str = "") -> str:
-    """The model card: what the model is, how it was made, how it is loaded, and its scores once they are known."""
-    loader = "peft.AutoPeftModelForCausalLM.from_pretrained" if adapter else "transformers.AutoModelForCausalLM.from_pretrained"
-    library = "peft" if adapter else "transformers"
-    text = json.dumps(made_by["settings"], indent=1, ensure_ascii=False)
-    return CARD.format(**{**made_by, "settings": text}, library=library, loader=loader, scores=scores)
 
 
 def wait_for_everyone() -> None:
@@ -102,18 +74,3 @@ def wait_for_everyone() -> None:
 
 def is_finished(out: Path) -> bool:
     return (out / DONE).is_file()
-
-
-def add_scores_to_card(out: Path, scores: Sequence[Score]) -> None:
-    """Write the model's measured rates into its card."""
-    made_by = json.loads((out / DONE).read_text(encoding="utf-8"))
-    write(out / "README.md", card(made_by, (out / "adapter_config.json").is_file(), score_table(scores)))
-
-
-def score_table(scores: Sequence[Score]) -> str:
-    lines = ["## Scores", "", "Rate in per cent with its 95% interval.", ""]
-    lines += ["| suite | attack | judge | metric | rate | prompts |", "|---|---|---|---|---|---|"]
-    for row in scores:
-        rate = "-" if row.value is None else f"{100 * row.value:.1f} [{100 * (row.low or 0):.1f}, {100 * (row.high or 0):.1f}]"
-        lines.append(f"| {row.suite} | {row.attack} | {row.judge} | {row.metric} | {rate} | {row.count} |")
-    return "\n".join(lines) + "\n"

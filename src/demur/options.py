@@ -129,6 +129,8 @@ class Overlap:
 
     pseudo_harmful: str = ""
     """Pseudo-harmful samples with answers that harmful ones are compared with: a file, hub:owner/name or demo/pseudo_harmful."""
+    overlap_count: Annotated[int, Ge(0)] = 500
+    """Use at most that many of them, drawn at random; 0: all."""
     compared: Literal["response", "prompt"] = "response"
     """States compared: the mean over the answer, or the last token of the prompt."""
     overlap_layers: tuple[int, ...] = ()

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from demur.align import add_scores_to_card, align, is_finished
+from demur.align import align, is_finished
+from demur.card import add_trade_off
 from demur.chat import Chat, load_chat
 from demur.folder import append, keep_same, locked, read_records, slug, write_json
 from demur.manifest import machine, model_hash, read_manifest, text_hash, versions
@@ -94,7 +95,7 @@ def finish(recipe: Recipe, results: Results) -> None:
     write_json(results.folder / "results.json", {"format": FORMAT, "scores": scores, "comparisons": comparisons})
     for name, model in recipe.models.items():
         if model.start:
-            add_scores_to_card(results.folder / "models" / slug(name), [row for row in results.scores if row.model == name])
+            add_trade_off(results.folder / "models" / slug(name), name, model.start, results.scores, results.comparisons)
     build_report([results.folder], results.folder / "report.html")
 
 

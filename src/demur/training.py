@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from demur.adapters import with_lora
@@ -79,7 +80,7 @@ def train(
 
     `prepare` makes the model trainable.
     """
-    refuse_sharding()
+    refuse_sharding(fsdp2=True)
     torch.manual_seed(seed)
     dtype, use_cache = chat.model.dtype, chat.model.config.use_cache
     model = prepare(chat.model, training)
@@ -119,13 +120,28 @@ def finished(model: Any, dtype: torch.dtype, use_cache: bool) -> Any:
     """The trained model as it came: in its number format, with the switches that a Trainer changes set back."""
     model.eval()
     model.config.use_cache = use_cache
-    return model.to(dtype)
+    return gathered(model).to(dtype)
 
 
-def refuse_sharding() -> None:
-    """Raises UserError under FSDP and DeepSpeed: only a part of the model would be saved."""
-    if any(os.environ.get(name, "false").lower() == "true" for name in ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")):
-        raise UserError("training shards no model yet: start it with plain data parallelism (accelerate launch --multi_gpu)")
+def refuse_sharding(fsdp2: bool = False) -> None:
+    """Raises UserError under DeepSpeed and FSDP, of which only a part of the model would be saved; `fsdp2`: FSDP2 is fine."""
+    sharded = {name for name in ("FSDP", "DEEPSPEED") if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true"}
+    if fsdp2 and os.environ.get("FSDP_VERSION") == "2":
+        sharded -= {"FSDP"}
+    if sharded:
+        raise UserError(
+            f"training does not shard a model with {min(sharded)} here: start it with accelerate launch --multi_gpu, or (all methods but "
+            "rlvr) with --config_file recipes/fsdp2.yaml"
+        )
+
+
+def gathered(model: Any) -> Any:
+    """The model with every trained weight whole on this process, where FSDP2 had sharded it. All processes have to call it."""
+    for module in model.modules():
+        for name, weight in module.named_parameters(recurse=False):
+            if isinstance(weight, DTensor) and weight.requires_grad:
+                module._parameters[name] = torch.nn.Parameter(weight.full_tensor().detach().cpu())
+    return model
 
 
 def run_trainer(trainer: Any, checkpoint: str | None, folder: Path) -> None:

@@ -78,6 +78,8 @@ def weights_of(chat: "Chat", harmful: list[Sample], layers: tuple[int, ...], con
     if not config.overlap.pseudo_harmful:
         raise UserError("mosr compares harmful samples with pseudo-harmful ones: give --pseudo-harmful FILE, or --parts augmentation")
     known = load_samples(config.overlap.pseudo_harmful, "benign", 0, seed)
+    if 0 < config.overlap.overlap_count < len(known):
+        known = random.Random(f"overlap/{seed}").sample(known, config.overlap.overlap_count)
     weights = weigh(chat, harmful, known, layers, config.overlap)
     if is_main_process():
         write_records(folder / FILE, weights)

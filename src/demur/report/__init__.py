@@ -10,6 +10,7 @@ from demur.report.data import RunData, load_run
 from demur.report.evidence import Evidence, collect
 from demur.report.headline import Headline, headline
 from demur.report.how import account, caveats
+from demur.report.making import chart_data, curves, erasures
 from demur.report.tables import tables
 from demur.report.tradeoff import attack_success, over_refusal
 from demur.types import LABELS, UserError
@@ -28,14 +29,17 @@ def build_report(runs: Sequence[Path], out: Path) -> Path:
 def render(evidence: Evidence) -> str:
     """The whole page as text."""
     answers, answer = gather(evidence), headline(evidence)
+    weights, steps = erasures(evidence), curves(evidence)
     return embed.page(
         "page.html.j2",
         embed.SCRIPTS,
         [run.name for run in evidence.runs],
-        _report(evidence, answer),
+        _report(evidence, answer) | chart_data(weights, steps),
         evidence=evidence,
         answer=answer,
         tables=tables(evidence),
+        erasures=weights,
+        curves=steps,
         accounts=[account(run) for run in evidence.runs],
         caveats=caveats(evidence),
         prompts=sum(suite.prompts for suite in evidence.suites),

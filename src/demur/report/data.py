@@ -4,20 +4,51 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from demur.folder import slug
 from demur.types import Comparison, Prompt, Response, Score, UserError, Verdict
 
 FORMAT = 1
-Record = TypeVar("Record", Prompt, Response, Verdict, Score, Comparison)
+OVERLAP_FILE, CURVE_FILE = "overlap.jsonl", "curve.jsonl"  # of demur.weighting and demur.training, which take seconds to import
 
 # Fields that serve as names: they stand in running text, charts and links, where a bidi control would turn its neighbours around.
 NAMES = {"id", "prompt", "model", "suite", "attack", "judge", "category", "method", "metric", "source", "a", "b"}
 BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class ErasedSample:
+    """What the page shows of a `demur.weighting.OverlapWeight`."""
+
+    prompt: str
+    similarity: float
+    weight: float
+
+
+@dataclass(frozen=True)
+class TrainingStep:
+    """What the page shows of a `demur.training.Step`."""
+
+    step: int
+    loss: float
+    reward: float | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What training left beside a made model; empty lists where it left none."""
+
+    model: str
+    erased: list[ErasedSample]
+    steps: list[TrainingStep]
+
+
+Record = TypeVar("Record", Prompt, Response, Verdict, Score, Comparison, ErasedSample, TrainingStep)
 
 
 @dataclass(frozen=True)
@@ -34,12 +65,14 @@ class RunData:
     verdicts: list[Verdict]
     scores: list[Score]
     comparisons: list[Comparison]
+    made: list[Made] = field(default_factory=list)
 
 
 def load_run(folder: Path) -> RunData:
     """Read a run folder; only results.json must be there. Raises UserError for a folder that is no run and for a damaged file."""
     folder = Path(folder)
     results = _results(folder)
+    scores = [_record(Score, row, folder / "results.json") for row in results.get("scores", [])]
     return RunData(
         name=name_text(folder.resolve().name),
         title=_title(folder / "recipe.toml"),
@@ -48,8 +81,9 @@ def load_run(folder: Path) -> RunData:
         prompts=list(_lines(Prompt, folder / "prompts.jsonl")),
         responses=[row for path in sorted(folder.glob("responses/*.jsonl")) for row in _lines(Response, path)],
         verdicts=[row for path in sorted(folder.glob("verdicts/*.jsonl")) for row in _lines(Verdict, path)],
-        scores=[_record(Score, row, folder / "results.json") for row in results.get("scores", [])],
+        scores=scores,
         comparisons=[_record(Comparison, row, folder / "results.json") for row in results.get("comparisons", [])],
+        made=[_made(model, folder / "models" / slug(model)) for model in dict.fromkeys(score.model for score in scores)],
     )
 
 
@@ -61,6 +95,10 @@ def clean_text(text: str) -> str:
 def name_text(text: str) -> str:
     """`clean_text` on one line and without bidi controls."""
     return BIDI.sub("\ufffd", clean_text(text).replace("\n", " ").replace("\r", " "))
+
+
+def _made(model: str, folder: Path) -> Made:
+    return Made(model, list(_lines(ErasedSample, folder / OVERLAP_FILE)), list(_lines(TrainingStep, folder / CURVE_FILE)))
 
 
 def _results(folder: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from demur.report.text import attack_text, plural, points, points_interval
 
 SHARED = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "common.js")
-SCRIPTS = (*SHARED, "page.js", "labels.js", "tradeoff.js", "shares.js", "card.js", "explorer.js")
+SCRIPTS = (*SHARED, "page.js", "labels.js", "tradeoff.js", "shares.js", "erasure.js", "curves.js", "card.js", "explorer.js")
 STYLE = "page.css"
 CHART_CLASS = "chart"  # the className that the scripts give to Plot
 ESCAPES = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"}

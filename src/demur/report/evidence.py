@@ -105,6 +105,7 @@ def _rename(run: RunData, clashing: set[str]) -> RunData:
         verdicts=[replace(row, model=shown(row.model)) for row in run.verdicts],
         scores=[replace(row, model=shown(row.model)) for row in run.scores],
         comparisons=[replace(row, a=shown(row.a), b=shown(row.b)) for row in run.comparisons],
+        made=[replace(row, model=shown(row.model)) for row in run.made],
     )
 
 
