@@ -62,7 +62,7 @@ class Options:
     """AlpacaEval's file of reference answers."""
     tokenizer: Path = HERE.parent / "shared" / "data" / "tokenizers" / "qwen2.5"
     """Tokenizer that counts its tokens."""
-    batch: int = 8
+    batch: int = 4
     """Samples to erase per step, and as many to retain."""
     steps: int = 2
     """Steps that are timed, after one that is not."""
@@ -97,7 +97,15 @@ def drawn(options: Options) -> list[Row]:
 
 def new_model(setting: Setting) -> Any:
     torch.manual_seed(0)
-    config = LlamaConfig(VOCABULARY, 512, 1024, 16, 8, max_position_embeddings=2 * LENGTH, tie_word_embeddings=True)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=512,
+        intermediate_size=1024,
+        num_hidden_layers=16,
+        num_attention_heads=8,
+        max_position_embeddings=2 * LENGTH,
+        tie_word_embeddings=True,
+    )
     training = Training(lora_rank=16, lora_layers=setting.lora)
     return perturbed_lora(LlamaForCausalLM(config), training, 0.02).train()
 
@@ -142,7 +150,7 @@ class Ours:
 
     def __init__(self, setting: Setting):
         self.loss_of = Rerouting(setting.layers, 10.0, 10.0)
-        self.collate = GroupCollator(0, States(group_size=4))
+        self.collate = GroupCollator(0, States(group_size=1))
 
     def loss(self, model: Any, rows: Sequence[Row]) -> Tensor:
         return self.loss_of(model, self.collate(list(rows)), 0.0)

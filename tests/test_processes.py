@@ -19,6 +19,9 @@ from demur.training import CURVE_FILE, Step
 # accelerate starts several CPU processes itself only under --multi_gpu; ACCELERATE_USE_CPU keeps them on the CPU.
 LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
 LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+FSDP2 = ["-m", "accelerate.commands.launch", "--use_fsdp", "--fsdp_version", "2", "--num_processes", "2", "--num_machines", "1"]
+FSDP2 += ["--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP", "--fsdp_state_dict_type", "FULL_STATE_DICT"]
+FSDP2 += ["--fsdp_cpu_ram_efficient_loading", "false", "--mixed_precision", "no", "--dynamo_backend", "no"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
 SFT = ["demo/base", "--harmful", "demo/harmful", "--benign", "demo/sanitised", "--count", "16", "--steps", "3"]
 SFT += ["--learning-rate", "1e-4", "--harmful-share", "0.5", "--device", "cpu"]
@@ -54,6 +57,17 @@ def test_representation_training_has_the_same_curve_on_two_processes(tmp_path: P
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert len(one) == 6 and one[0] > 1
     torch.testing.assert_close(two, one, atol=1e-3, rtol=0)
+
+
+def test_weights_sharded_by_fsdp2_train_to_the_same_curve_and_are_saved_whole(tmp_path: Path) -> None:
+    options = [*MOSR, "--steps", "3", "--lora-layers", "2-5"]
+    align([*options, "--batch-size", "10", "--accumulation", "2"], tmp_path / "one")
+    align([*options, "--batch-size", "10"], tmp_path / "two", FSDP2)
+    torch.testing.assert_close(losses(tmp_path / "two"), losses(tmp_path / "one"), atol=1e-3, rtol=0)
+    one, two = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name in one:
+        torch.testing.assert_close(two[name], one[name], atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("steps", [10])

@@ -182,6 +182,6 @@ def test_a_mistake_in_the_options_does_not_block_the_folder(tmp_path: Path) -> N
 def test_sharded_training_is_refused(name: str, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a part of the model would be saved."""
     monkeypatch.setenv(name, "true")
-    with pytest.raises(UserError, match="training shards no model yet"):
+    with pytest.raises(UserError, match="training does not shard a model with"):
         api.align("demo/base", tmp_path / "new", method, options={"harmful": "demo/harmful", "count": 8})
     assert not (tmp_path / "new").exists()

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -142,6 +142,16 @@ def load_parts(path: str, source: str, options: ChatOptions) -> "tuple[PreTraine
             f"{source}: the model could not be loaded ({reason}); check the name, the files, the device and the network"
         ) from error
     return model.eval(), tokenizer
+
+
+def merged(chat: Chat) -> Chat:
+    """The chat with its LoRA adapter, if it has one, merged into its weights: answers come up to twice as fast. In half precision merging
+    would round the weights, and a quantized model cannot take them; there the chat stays as it is."""
+    from peft import PeftModel
+
+    model: Any = chat.model
+    exact = str(model.dtype) == "torch.float32" and not getattr(model, "is_quantized", False)
+    return replace(chat, model=model.merge_and_unload()) if isinstance(model, PeftModel) and exact else chat
 
 
 def device_of(options: ChatOptions) -> str:
