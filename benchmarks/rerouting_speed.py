@@ -12,16 +12,15 @@ losses of both on the same inputs. Exit code 1 if a target is missed: 3x and 5x 
 import json
 import random
 import resource
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import tyro
+from processes import in_own_process, measure_or_compare
 from torch import Tensor
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -175,19 +174,13 @@ def measured(options: Options) -> dict[str, float]:
     return {"rate": options.steps * size / seconds, "peak": float(peak), "loss": first}
 
 
-def in_own_process(options: Options) -> dict[str, float]:
-    flags = [f"--{name}={value}" for name, value in asdict(options).items()]
-    done = subprocess.run([sys.executable, __file__, *flags], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main(options: Options) -> bool:
     tokens = lengths(options)
     means = [sum(column) / len(tokens) for column in zip(*tokens, strict=True)]
     print(f"{len(tokens)} texts, mean {means[0]:.0f} + {means[1]:.0f} tokens; batch 2 x {options.batch}, {torch.get_num_threads()} threads")
     good = True
     for number, setting in enumerate(SETTINGS):
-        found = {name: in_own_process(replace(options, only=name, setting=number)) for name in ("plain", "ours")}
+        found = {name: in_own_process(__file__, replace(options, only=name, setting=number)) for name in ("plain", "ours")}
         speed, memory = found["ours"]["rate"] / found["plain"]["rate"], found["ours"]["peak"] / found["plain"]["peak"]
         gap = abs(found["ours"]["loss"] - found["plain"]["loss"])
         print(f"\n{setting.name}")
@@ -200,8 +193,4 @@ def main(options: Options) -> bool:
 
 
 if __name__ == "__main__":
-    chosen = tyro.cli(Options)
-    if chosen.only:
-        print(json.dumps(measured(chosen)))
-    else:
-        sys.exit(0 if main(chosen) else 1)
+    measure_or_compare(tyro.cli(Options), measured, main)

@@ -5,19 +5,17 @@ prompts per second of both on the same model and prompts, the largest difference
 grows from 500 to 2,000 prompts (with the states on disk). Exit code 1 if the target is missed: 5 times the prompts/s, memory flat.
 """
 
-import json
 import resource
-import subprocess
-import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy
 import torch
 import tyro
+from processes import in_own_process, measure_or_compare
 
 from demur.chat import load_chat
 from demur.demo import world
@@ -69,14 +67,11 @@ def measured(options: Options) -> dict[str, Any]:
     }
 
 
-def in_own_process(options: Options, only: str, count: int) -> dict[str, Any]:
-    flags = [f"--model={options.model}", f"--only={only}", f"--count={count}"]
-    done = subprocess.run([sys.executable, __file__, *flags], check=True, capture_output=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def main(options: Options) -> bool:
-    plain, ours, few = (in_own_process(options, *run) for run in (("plain", options.count), ("ours", options.count), ("ours", 500)))
+    plain, ours, few = (
+        in_own_process(__file__, replace(options, only=only, count=count))
+        for only, count in (("plain", options.count), ("ours", options.count), ("ours", 500))
+    )
     apart = float(numpy.abs(numpy.array(plain["states"]) - numpy.array(ours["states"])).max())
     ratio, grown = ours["rate"] / plain["rate"], ours["peak"] / few["peak"]
     print(f"{options.count} prompts, all layers of {options.model}, {torch.get_num_threads()} threads")
@@ -87,8 +82,4 @@ def main(options: Options) -> bool:
 
 
 if __name__ == "__main__":
-    chosen = tyro.cli(Options)
-    if chosen.only:
-        print(json.dumps(measured(chosen)))
-    else:
-        sys.exit(0 if main(chosen) else 1)
+    measure_or_compare(tyro.cli(Options), measured, main)

@@ -328,6 +328,8 @@ def test_a_click_on_a_layer_chooses_it(visit: Visit, file: Path):
     opened = visit(file)
     opened.page.locator(".depth svg").first.click(position={"x": 80, "y": 150})
     opened.page.wait_for_function("document.querySelector('output').textContent === 'layer 1 of 7'")
+    assert opened.page.get_by_role("slider", name="Layer").first.get_attribute("aria-valuetext") == "layer 1 of 7"
+    assert opened.complaints == []
 
 
 def test_map_by_keyboard_and_mouse(visit: Visit, file: Path):

@@ -154,8 +154,8 @@ def test_layers_by_default_and_wrong_ones() -> None:
         training_layers(chat, States(erase_layers=(7,)), TRAINING, False)
     with pytest.raises(UserError, match="no loss reaches"):
         training_layers(chat, States(retain_layers=(4,)), replace(TRAINING, lora_layers="0-5"), False)
-    with pytest.raises(UserError, match="hang on decoder layers below 2"):
-        training_layers(chat, States(erase_layers=(2,)), replace(TRAINING, lora_layers="2-5"), False)
+    with pytest.raises(UserError, match="the erased state 2 hangs on decoder layers below 2"):
+        training_layers(chat, States(erase_layers=(2, 4)), replace(TRAINING, lora_layers="2-5"), False)
     with pytest.raises(UserError, match="--lora-layers 5-9: write it as FIRST-LAST, between 0 and 5"):
         training_layers(chat, States(), replace(TRAINING, lora_layers="5-9"), False)
 

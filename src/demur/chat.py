@@ -144,7 +144,7 @@ def load_parts(path: str, source: str, options: ChatOptions) -> "tuple[PreTraine
     return model.eval(), tokenizer
 
 
-def merged(chat: Chat) -> Chat:
+def with_merged_adapter(chat: Chat) -> Chat:
     """The chat with its LoRA adapter, if it has one, merged into its weights: answers come up to twice as fast. In half precision merging
     would round the weights, and a quantized model cannot take them; there the chat stays as it is."""
     from peft import PeftModel

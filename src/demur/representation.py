@@ -64,10 +64,10 @@ def training_layers(chat: "Chat", states: States, training: Training, to_end: bo
             raise UserError(f"{option} {' '.join(map(str, layers))}: {chat.name} has states 1 to {count}")
     reach = count if to_end else max(*erase, *retain)
     adapted = adapted_layers(training.lora_layers or f"0-{reach - 1}", count)
-    if adapted[-1] >= reach or adapted[0] >= max(erase):
+    if adapted[-1] >= reach or adapted[0] >= min(erase):
         raise UserError(
-            f"--lora-layers {training.lora_layers}: the erased states {' '.join(map(str, erase))} hang on decoder layers below "
-            f"{max(erase)}, and no loss reaches those from {reach} on; name layers that the losses reach"
+            f"--lora-layers {training.lora_layers}: the erased state {min(erase)} hangs on decoder layers below {min(erase)}, and no loss "
+            f"reaches those from {reach} on; name layers that the losses reach, or other --erase-layers"
         )
     return Layers(erase, retain, adapted[0]), replace(training, lora_layers=f"{adapted[0]}-{adapted[-1]}")
 

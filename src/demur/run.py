@@ -10,7 +10,7 @@ from pathlib import Path
 
 from demur.align import align, is_finished
 from demur.card import add_trade_off
-from demur.chat import Chat, load_chat, merged
+from demur.chat import Chat, load_chat, with_merged_adapter
 from demur.folder import append, keep_same, locked, read_records, slug, write_json
 from demur.manifest import machine, model_hash, read_manifest, text_hash, versions
 from demur.measure import load_prompts, measure_model
@@ -106,7 +106,7 @@ def measure_one(recipe: Recipe, name: str, prompts: list[Prompt], folder: Path, 
     journal.keep_model(name, recipe.models[name].load or recipe.models[name].start, model_hash(chat))
     write_manifest(recipe, journal)
     with journal.step(f"{name}: measure"):
-        return measure_model(merged(chat), prompts, recipe.measure, folder)
+        return measure_model(with_merged_adapter(chat), prompts, recipe.measure, folder)
 
 
 def obtain(recipe: Recipe, name: str, folder: Path) -> Chat:
