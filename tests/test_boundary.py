@@ -230,15 +230,15 @@ MIDDLE: dict[Group, tuple[float, float]] = {
 def test_the_sentence_follows_the_intervals() -> None:
     assert sentence(toy(MIDDLE, [(0.9, 0.8, 0.95), (0.6, 0.45, 0.7)]), "prompt") == (
         "the over-refused prompts lie between benign and malicious ones in 2 of 2 layers, the answered ones of their kind in 2: lying in "
-        "between does not tell what is refused. Over-refused lie further towards malicious than answered in 1 of 2 layers; clearest in "
+        "between does not tell what is refused. Over-refused lie further towards malicious than answered in 1 of 2 layers; in "
         "layer 1: AUC .90 [.80, .95]."
     )
     beyond = MIDDLE | {"over_refused": (0.85, 1.05), "answered": (0.05, 0.2)}
     assert sentence(toy(beyond, [(0.4, 0.3, 0.6)]), "prompt") == (
         "the over-refused prompts lie between benign and malicious ones in 0 of 1 layers, the answered ones of their kind in 0. "
-        "Over-refused lie further towards malicious than answered in 0 of 1 layers."
+        "Over-refused lie further towards malicious than answered in 0 of 1 layers; in layer 1: AUC .40 [.30, .60]."
     )
-    assert "further towards malicious than answered in 0 of 1 layers, nearer to benign in 1; clearest" in sentence(
+    assert "further towards malicious than answered in 0 of 1 layers, nearer to benign in 1; in layer 1: AUC .10" in sentence(
         toy(MIDDLE, [(0.1, 0.05, 0.2)]), "prompt"
     )
     alone = {group: interval for group, interval in MIDDLE.items() if group != "answered"}

@@ -12,6 +12,9 @@ Group = Literal["benign", "answered", "over_refused", "malicious"]
 GROUPS: tuple[Group, ...] = ("benign", "answered", "over_refused", "malicious")
 
 
+POSITION_NAMES: dict[Position, str] = {"prompt": "last token before the answer", "answer": "mean over the model’s own answer"}
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number with its 95% interval: by bootstrap over prompts, for an area under the ROC curve Newcombe's (see `geometry.auc`)."""
@@ -84,6 +87,12 @@ class Geometry:
     gaps: tuple[Gap, ...]
     probes: tuple[Probe, ...]
     points: tuple[Point, ...]
+
+    @property
+    def sentence_layer(self) -> int:
+        """The layer that sentences go by, at two thirds of the depth: fixed before any number is seen, so that it cannot be the one that
+        looks best."""
+        return min(self.layers, key=lambda layer: abs(layer - 2 * max(self.layers) / 3))
 
     def place(self, position: Position, layer: int, group: Group) -> Place | None:
         """Where that group lies; None where it has too few prompts."""

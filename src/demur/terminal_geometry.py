@@ -7,13 +7,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from demur.boundary import GROUPS, Estimate, Geometry, Group, Position
+from demur.boundary import GROUPS, POSITION_NAMES, Estimate, Geometry, Group, Position
 from demur.progress import visible
 from demur.single_prompt import Location, PromptExplanation, Standing
 from demur.terminal_analyses import print_line
 
 NAMES: dict[Group, str] = {"benign": "benign", "answered": "answered", "over_refused": "over-refused", "malicious": "malicious"}
-POSITIONS: dict[Position, str] = {"prompt": "last token before the answer", "answer": "mean over the model's own answer"}
 
 
 def print_geometry(found: Geometry) -> None:
@@ -23,12 +22,12 @@ def print_geometry(found: Geometry) -> None:
     for position in found.positions:
         Console().print(layer_table(found, position))
     for position in found.positions:
-        print_line(f"{POSITIONS[position].capitalize()}: {sentence(found, position)}\n")
+        print_line(f"{POSITION_NAMES[position].capitalize()}: {sentence(found, position)}\n")
 
 
 def layer_table(found: Geometry, position: Position) -> Table:
     """Kept to 140 columns: in the headers of areas under the ROC curve "refused" stands for over-refused."""
-    title = f"{POSITIONS[position]}: mean projection [95%]; AUC of refused above answered; AUC of probes for pairs of groups"
+    title = f"{POSITION_NAMES[position]}: mean projection [95%]; AUC of refused above answered; AUC of probes for pairs of groups"
     result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     probes = {layer: [probe for probe in found.probes if (probe.position, probe.layer) == (position, layer)] for layer in found.layers}
     pairs = [" /\n".join(NAMES[group].removeprefix("over-") for group in probe.groups) for probe in probes[found.layers[0]]]
@@ -68,10 +67,8 @@ def sentence(found: Geometry, position: Position) -> str:
     further, nearer = sum(area.low > 0.5 for area, _ in areas), sum(area.high < 0.5 for area, _ in areas)
     text += f"Over-refused lie further towards malicious than answered in {further} {layers}"
     text += f", nearer to benign in {nearer}" if nearer else ""
-    if further or nearer:
-        area, layer = max(areas, key=lambda each: abs(each[0].value - 0.5))
-        text += f"; clearest in layer {layer}: AUC {estimate_text(area)}"
-    return f"{text}."
+    there = [area for area, layer in areas if layer == found.sentence_layer]
+    return f"{text}; in layer {found.sentence_layer}: AUC {estimate_text(there[0])}." if there else f"{text}."
 
 
 def print_prompt(found: PromptExplanation, geometry: Geometry | None) -> None:

@@ -3,8 +3,8 @@
 from functools import partial
 from typing import Any, get_args
 
-from demur.boundary import GROUPS, Geometry, Point
-from demur.report.boundary_finding import POSITIONS, start
+from demur.boundary import GROUPS, POSITION_NAMES, Geometry, Point
+from demur.report.boundary_finding import start
 from demur.report.boundary_section import Find, Measure, gap_area, pairs, probe_area, projection
 from demur.report.packed import Packed, packed
 
@@ -14,7 +14,7 @@ def data(geometry: Geometry) -> dict[str, Any]:
     position, layer = start(geometry)
     return {
         "name": geometry.model,
-        "positions": [POSITIONS[one] for one in geometry.positions],
+        "positions": [POSITION_NAMES[one] for one in geometry.positions],
         "layers": geometry.layers,
         "start": [geometry.positions.index(position), layer],
         "counts": [geometry.counts.get(group, 0) for group in GROUPS],

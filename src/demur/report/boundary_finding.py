@@ -6,19 +6,18 @@ The sentence goes by a position and a layer that are fixed before any number is 
 from collections.abc import Iterator
 from typing import Literal
 
-from demur.boundary import Estimate, Gap, Geometry, Group, Position
+from demur.boundary import POSITION_NAMES, Estimate, Gap, Geometry, Group, Position
 from demur.geometry import FEWEST
 from demur.report.headline import Part
 from demur.report.text import area, area_interval, coordinate, coordinate_interval, plural
 
 Contrast = Literal["further", "nearer", "unclear", "uncounted"]
-POSITIONS: dict[Position, str] = {"prompt": "last token before the answer", "answer": "mean over the model’s own answer"}
 
 
 def start(geometry: Geometry) -> tuple[Position, int]:
     """The position and the layer that the sentence goes by: the prompt, before any answer, at two thirds of the depth."""
     position: Position = "prompt" if "prompt" in geometry.positions else geometry.positions[0]
-    return position, min(geometry.layers, key=lambda layer: abs(layer - 2 * max(geometry.layers) / 3))
+    return position, geometry.sentence_layer
 
 
 def contrast(auc: Estimate | None) -> Contrast:
@@ -59,7 +58,7 @@ def stability(geometry: Geometry) -> list[Part]:
     """What the sentence goes by, and how many layers find the same contrast."""
     position, layer = start(geometry)
     deepest = max(geometry.layers)
-    chosen = Part(f"By the {POSITIONS[position]} and layer {layer} of {deepest}, two thirds of the depth, both fixed beforehand. ")
+    chosen = Part(f"By the {POSITION_NAMES[position]} and layer {layer} of {deepest}, two thirds of the depth, both fixed beforehand. ")
     return [chosen, *_agreement(geometry, gap_of(geometry, position, layer)), *_answered_too(geometry)]
 
 

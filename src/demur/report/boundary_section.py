@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-from demur.boundary import GROUPS, Estimate, Geometry, Group, Position
-from demur.report.boundary_finding import POSITIONS, Contrast, contrast, gap_of, sentence, share_between, stability, start
+from demur.boundary import GROUPS, POSITION_NAMES, Estimate, Geometry, Group, Position
+from demur.report.boundary_finding import Contrast, contrast, gap_of, sentence, share_between, stability, start
 from demur.report.data import clean_text, name_text
 from demur.report.headline import Part
 from demur.report.text import area, area_interval, coordinate, coordinate_interval
@@ -89,7 +89,7 @@ def tables(geometry: Geometry) -> list[Table]:
 
 def table(geometry: Geometry, title: str, columns: dict[str, Find], number: Callable[[Estimate | None], Number]) -> Table:
     blocks = {
-        POSITIONS[position]: {layer: [number(find(position, layer)) for find in columns.values()] for layer in geometry.layers}
+        POSITION_NAMES[position]: {layer: [number(find(position, layer)) for find in columns.values()] for layer in geometry.layers}
         for position in geometry.positions
     }
     return Table(title, list(columns), blocks)
