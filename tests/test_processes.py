@@ -18,10 +18,10 @@ from demur.training import CURVE_FILE, Step
 
 # accelerate starts several CPU processes itself only under --multi_gpu; ACCELERATE_USE_CPU keeps them on the CPU.
 LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
-LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
 FSDP2 = ["-m", "accelerate.commands.launch", "--use_fsdp", "--fsdp_version", "2", "--num_processes", "2", "--num_machines", "1"]
 FSDP2 += ["--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP", "--fsdp_state_dict_type", "FULL_STATE_DICT"]
-FSDP2 += ["--fsdp_cpu_ram_efficient_loading", "false", "--mixed_precision", "no", "--dynamo_backend", "no"]
+FSDP2 += ["--fsdp_cpu_ram_efficient_loading", "false", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
 SFT = ["demo/base", "--harmful", "demo/harmful", "--benign", "demo/sanitised", "--count", "16", "--steps", "3"]
 SFT += ["--learning-rate", "1e-4", "--harmful-share", "0.5", "--device", "cpu"]

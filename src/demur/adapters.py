@@ -26,7 +26,10 @@ def with_lora(model: Any, training: Training) -> Any:
         model = model.merge_and_unload() if isinstance(model, PeftModel) else model
         if getattr(model, "is_quantized", False):
             raise UserError("the weights of a quantized model cannot be trained; give --lora-rank")
-        return model.float().requires_grad_(True)
+        model.float().requires_grad_(True)
+        for name in unread(model):
+            model.get_submodule(name).requires_grad_(False)
+        return model
     if isinstance(model, PeftModel):
         ranks = {getattr(config, "r", None) for config in model.peft_config.values()}
         if ranks != {training.lora_rank} or training.lora_layers:
@@ -46,14 +49,25 @@ def lora_config(model: Any, training: Training) -> LoraConfig:
     layers = decoder_layers(model)
     chosen = adapted_layers(training.lora_layers, len(layers))
     linear = {name.rpartition(".")[2] for layer in layers for name, part in layer.named_modules() if isinstance(part, LINEAR)}
+    blind = [name for name in unread(model) if isinstance(model.get_submodule(name), LINEAR)]
     some: dict[str, Any] = {"target_modules": sorted(linear), "layers_to_transform": list(chosen)}
     return LoraConfig(
         r=training.lora_rank,
         lora_alpha=training.lora_alpha,
         lora_dropout=training.lora_dropout,
         task_type="CAUSAL_LM",
+        exclude_modules=blind or None,
         **(some if training.lora_layers else {"target_modules": "all-linear"}),
     )
+
+
+def unread(model: Any) -> list[str]:
+    """Modules that no text goes through, as those that read images: they have no gradient, without which several GPUs cannot train, and a
+    perturbed adapter would change how the model sees."""
+    parts = [model.get_decoder(), model.get_output_embeddings()]
+    read = {id(module) for part in parts for module in part.modules()}
+    above = {id(module) for module in model.modules() if any(inner is parts[0] for inner in module.modules())}
+    return [name for name, module in model.named_modules() if id(module) not in read | above]
 
 
 def adapted_layers(text: str, count: int) -> range:

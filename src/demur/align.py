@@ -1,7 +1,6 @@
 """Make a better model with a method, and save it with its card so that it loads without demur."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -14,7 +13,7 @@ from demur.folder import disk_error, keep_same, locked, read_records, write, wri
 from demur.guard import TRAINED_FILE
 from demur.manifest import model_hash
 from demur.plugins import Spec, load_plugin
-from demur.progress import is_main_process
+from demur.processes import is_main_process, process_count, wait_for_everyone
 from demur.types import Sample, UserError
 
 
@@ -32,9 +31,10 @@ def align(chat: Chat, method: Spec, out: Path, seed: int = 0, name: str = "") ->
     made_by = {"name": name or out.name, "base": chat.name, "method": plugin.name, "seed": seed, "settings": settings(method)}
     with locked(partial) if is_main_process() else nullcontext():
         if is_main_process():
-            processes = int(os.environ.get("WORLD_SIZE", 1))
             begun = any(partial.glob("checkpoints/*"))
-            keep_same(partial / "settings.json", json.dumps(made_by | {"start": model_hash(chat), "processes": processes}, indent=1), begun)
+            keep_same(
+                partial / "settings.json", json.dumps(made_by | {"start": model_hash(chat), "processes": process_count()}, indent=1), begun
+            )
         made = plugin.call(chat, partial / "checkpoints", seed)
         wait_for_everyone()
         if is_main_process():
@@ -73,12 +73,6 @@ def inherit(start: Path, folder: Path) -> None:
 
 def settings(method: Spec) -> dict[str, Any]:
     return {"name": method} if isinstance(method, str) else dict(method)
-
-
-def wait_for_everyone() -> None:
-    from accelerate import PartialState
-
-    PartialState().wait_for_everyone()
 
 
 def is_finished(out: Path) -> bool:

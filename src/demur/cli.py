@@ -10,6 +10,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction
 
 from demur.options import ChatOptions, Generation, Generator, Limits
+from demur.processes import end_clearly
 from demur.remote import Access
 from demur.types import UserError
 
@@ -218,9 +219,12 @@ def broken_limits(results: "Results", command: Measure) -> bool:
 
 
 def show(results: "Results") -> None:
+    from demur.processes import is_main_process
     from demur.terminal import headline
     from demur.terminal_utility import print_utility
 
+    if not is_main_process():
+        return
     print_utility(results.utility)
     headline(results)
 
@@ -229,9 +233,11 @@ def align(command: Any) -> int:
     from dataclasses import asdict
 
     from demur import api
+    from demur.processes import is_main_process
 
     made = api.align(command.model, command.out, command.method, command.seed, command.chat, asdict(command.options))
-    print(f"{made.name}: {command.out}")
+    if is_main_process():
+        print(f"{made.name}: {command.out}")
     return 0
 
 
@@ -361,6 +367,7 @@ def option_value(arguments: Sequence[str], option: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 failed, 2 bad usage or bad input."""
+    end_clearly()
     try:
         command, action = parse(sys.argv[1:] if arguments is None else arguments)
         code = action(command)

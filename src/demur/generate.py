@@ -45,9 +45,10 @@ def generate(chat: Chat, prompts: Sequence[Prompt], generation: Generation) -> I
     check_lengths(chat, rows, generation.max_tokens)
     rows.sort(key=lambda row: (-len(row[1]), row[0].id))
     size = generation.batch_size or fitting_batch_size(chat, len(rows[0][1]) + generation.max_tokens if rows else 1)
-    start = 0
+    start, switch = 0, rope_switch(chat)
     while start < len(rows):
-        batch = rows[start : start + size]
+        # Where one long row would change the positional encoding of all, it goes alone.
+        batch = rows[start : start + (1 if 0 < switch < len(rows[start][1]) + generation.max_tokens else size)]
         try:
             answers = generate_batch(chat, batch, generation)
         except torch.OutOfMemoryError:
@@ -57,7 +58,13 @@ def generate(chat: Chat, prompts: Sequence[Prompt], generation: Generation) -> I
             size = max(size // 2, 1)
             continue
         yield [response(chat, prompt, answer) for (prompt, _), answer in zip(batch, answers, strict=True)]
-        start += size
+        start += len(batch)
+
+
+def rope_switch(chat: Chat) -> int:
+    """The length from which a model reads all rows of a batch with another positional encoding (longrope: Phi-3 128k); 0: none."""
+    ropes = getattr(chat.model.config.get_text_config(), "rope_parameters", None) or {}
+    return ropes["original_max_position_embeddings"] if ropes.get("rope_type") == "longrope" else 0
 
 
 def check_lengths(chat: Chat, rows: Sequence[tuple[Prompt, list[int]]], max_tokens: int) -> None:

@@ -58,7 +58,9 @@ def rates() -> Metric:
 
         judged = [answer_of(str(number), each) for number, each in enumerate(scores)]
         rows = score([verdict for _, verdict in judged], {prompt.id: prompt for prompt, _ in judged}, "none", 0)
-        return {f"{row.suite} {row.metric}": row.value for row in rows} | {f"{row.suite} unknown": row.unknown for row in rows}
+        return {f"{row.suite} {row.metric}": row.value for row in rows} | {
+            f"{row.suite} unknown": row.unknown for row in rows if row.metric == "refusal_rate"
+        }
 
     return compute
 

@@ -4,12 +4,12 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from demur.options import Generation
-from demur.progress import is_main_process, say
+from demur.processes import is_main_process, wait_for_everyone
+from demur.progress import say
 from demur.types import Prompt, Response, Sample, Trigger, UserError
 
 if TYPE_CHECKING:
@@ -48,8 +48,6 @@ def load_sets(
     of `reference` and answered by `chat`, or a mix of both. Extracted samples are kept in `folder`, so that an interrupted training does
     not ask again; of several processes only the first one extracts.
     """
-    from accelerate import PartialState
-
     from demur.folder import read_records, write_records
     from demur.samples import load_samples, parts_of
 
@@ -59,9 +57,7 @@ def load_sets(
     if not any(is_extractor(part) for part, _ in parts):
         return refused, load_samples(benign, "benign", counts[1], seed)
     file = folder / EXTRACTED_FILE
-    # An LLM may take hours; processes that wait for the first one must not give up before.
-    state = PartialState(timeout=timedelta(days=2))
-    if state.is_main_process and not file.is_file():
+    if is_main_process() and not file.is_file():
         known = load_samples(reference, "benign", 0, seed, answered=False) if reference else []
         samples = []
         for part, share in parts:
@@ -71,7 +67,7 @@ def load_sets(
             else:
                 samples += load_samples(part, "benign", share, seed)
         write_records(file, samples)
-    state.wait_for_everyone()
+    wait_for_everyone()
     return refused, read_records(file, Sample)
 
 

@@ -11,8 +11,10 @@ from demur.folder import Records, slug, windows
 from demur.generate import generate
 from demur.options import Generation, Measurement
 from demur.plugins import Plugin, Spec, load_plugin
+from demur.processes import is_main_process, main_process_first, process_count, share
 from demur.progress import Advance, progress, say
 from demur.remote import RemoteChat, ask_remote
+from demur.shares import own_folder
 from demur.types import Prompt, Response, UserError, Verdict
 
 Answers = Callable[[Chat, Sequence[Prompt], Generation], Iterator[list[Response]]]
@@ -53,19 +55,26 @@ def stream_prompts(suites: Sequence[Spec]) -> Iterator[Prompt]:
 
 def measure_model(chat: Chat | RemoteChat, prompts: Collection[Prompt], measurement: Measurement, folder: Path) -> Measured:
     """The attacked prompts of one model and the verdicts on its answers, without their texts: these lie in the folder, and what it
-    holds already is not made again."""
+    holds already is not made again. Of several processes each attacks, asks and judges its share, and all get the whole."""
+    with own_folder(folder) as own:
+        fill(chat, prompts, measurement, own)
+    say_if_cut(chat.name, Records(folder / "responses" / f"{slug(chat.name)}.jsonl", Response, "prompt"))
+    return measured(chat.name, measurement, folder)
+
+
+def fill(chat: Chat | RemoteChat, prompts: Collection[Prompt], measurement: Measurement, folder: Path) -> None:
+    """Add what is missing in `folder` of this process's share: attacked prompts, responses, verdicts."""
     attacks = different([load_plugin("attacks", attack) for attack in measurement.attacks])
     judges = different([load_plugin("judges", judge) for judge in measurement.judges])
     asked = Records(folder / "prompts.jsonl", Prompt, "id")
     responses = Records(folder / "responses" / f"{slug(chat.name)}.jsonl", Response, "prompt")
-    files = [folder / "verdicts" / f"{slug(chat.name)}.{slug(judge.name)}.jsonl" for judge in judges]
-    verdicts = [Records(file, Verdict, "prompt") for file in files]
+    verdicts = [verdict_file(chat.name, judge, folder) for judge in judges]
     # An endpoint may have failed for a while; what it said is kept and costs nothing again.
     failed = those({response.prompt: bool(response.failure) for response in responses})
     undecided = [those({verdict.prompt: verdict.label == "unknown" for verdict in kept}) for kept in verdicts]
-    all_prompts, all_verdicts = [], []
     seen: set[str] = set()
-    with progress(f"{chat.name}: answers", len(prompts) * len(attacks), len(responses) - len(failed)) as advance:
+    total = -(-len(prompts) * len(attacks) // process_count())
+    with progress(f"{chat.name}: answers", total, (len(responses) - len(failed)) // process_count()) as advance:
         for window in windows(prompts, WINDOW):
             of_attack = [(attack, attacked_prompts(attack, window, chat, folder)) for attack in attacks]
             attacked = [prompt for _, made in of_attack for prompt in made]
@@ -73,17 +82,25 @@ def measure_model(chat: Chat | RemoteChat, prompts: Collection[Prompt], measurem
             asked.add(prompt for prompt in attacked if prompt.id not in asked)
             for attack, made in of_attack:
                 respond(chat, made, measurement.generation, responses, advance, failed, answers_under(attack))
-            all_prompts += [replace(prompt, text="", prefill="", reference="") for prompt in attacked]
             # What an answer is worth depends on the request itself, whatever an attack wrote around it.
             requests = {prompt.id: prompt.text for prompt in window}
             judged = [replace(prompt, text=requests.get(prompt.id) or requests.get(prompt.source, prompt.text)) for prompt in attacked]
             for judge, kept, unknown in zip(judges, verdicts, undecided, strict=True):
                 judge_all(judge, judged, responses, kept, unknown)
-    say_if_cut(chat.name, responses)
-    for kept in verdicts:
-        of_prompt = {verdict.prompt: replace(verdict, why="") for verdict in kept}
-        all_verdicts += [of_prompt[prompt.id] for prompt in all_prompts]
-    return all_prompts, all_verdicts
+
+
+def verdict_file(model: str, judge: Plugin, folder: Path) -> Records[Verdict]:
+    return Records(folder / "verdicts" / f"{slug(model)}.{slug(judge.name)}.jsonl", Verdict, "prompt")
+
+
+def measured(model: str, measurement: Measurement, folder: Path) -> Measured:
+    """What the folder holds of a model: its attacked prompts, and each judge's verdict on every one of them."""
+    verdicts = []
+    for judge in (load_plugin("judges", judge) for judge in measurement.judges):
+        verdicts.append({verdict.prompt: replace(verdict, why="") for verdict in verdict_file(model, judge, folder)})
+    asked = Records(folder / "prompts.jsonl", Prompt, "id")
+    prompts = [replace(prompt, text="", prefill="", reference="") for prompt in asked if prompt.id in verdicts[0]]
+    return prompts, [of_prompt[prompt.id] for of_prompt in verdicts for prompt in prompts]
 
 
 def say_if_cut(name: str, responses: Records[Response]) -> None:
@@ -107,9 +124,14 @@ def check_ids(prompts: Sequence[Prompt], seen: set[str]) -> None:
 
 def attacked_prompts(attack: Plugin, prompts: Sequence[Prompt], chat: Chat | RemoteChat, folder: Path) -> list[Prompt]:
     """What an attack makes of the prompts. One that searches (its file says `SEARCHES = True`) gets some prompts at a time, and what it
-    found for a model is kept."""
+    found for a model is kept. Of several processes each gets its share; one attack may need all prompts, as many-shot does, or ask a
+    helper, whose replies the others find."""
+    # An endpoint answers many questions at once: the first process asks them all.
+    shared = share if isinstance(chat, Chat) else (lambda items: items if is_main_process() else [])
     if not getattr(attack.module, "SEARCHES", False):
-        return attack.call(prompts, chat)
+        with main_process_first():
+            return list(shared(attack.call(prompts, chat)))
+    prompts = shared(prompts)
     kept = Records(folder / "attacks" / f"{slug(chat.name)}.{slug(attack.name)}.jsonl", Prompt, "id")
     done = {prompt.origin for prompt in kept}
     for group in windows([prompt for prompt in prompts if prompt.id not in done], SEARCHED):

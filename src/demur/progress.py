@@ -1,6 +1,5 @@
 """Progress on standard error: every long step shows how far it is, its rate and the time left."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from demur.processes import is_main_process
 
 console = Console(stderr=True)
 # A log file gets a line now and then instead of a moving bar.
@@ -68,8 +69,3 @@ def visible(text: str) -> str:
 def say(message: str) -> None:
     if is_main_process():
         console.print(visible(message), markup=False, highlight=False, soft_wrap=True)
-
-
-def is_main_process() -> bool:
-    """Under `accelerate launch` only the first process speaks and writes."""
-    return int(os.environ.get("RANK", 0)) == 0

@@ -5,7 +5,6 @@ one run once for both; none runs above the deepest state that a loss reads; logi
 answer's tokens alone; samples go through in groups of like length.
 """
 
-import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from demur.adapters import adapted_layers, perturbed_lora
 from demur.batches import Batch, Row, encode, in_parts, padded
 from demur.objectives import IGNORED, erasure, retention
 from demur.options import Contrast, Distance, States, Training
+from demur.processes import process_count
 from demur.taps import decoder_layers, tapped
 from demur.training import Objective, train
 from demur.types import Sample, UserError
@@ -116,7 +116,7 @@ def ordered_samples(
     if counts["benign"] < 1:
         raise UserError(f"a batch of {size} leaves no benign samples; raise --batch-size or lower --erase-share and --refusal-share")
     wholes: dict[Part, Sequence[Sample]] = {"erase": harmful, "refusal": harmful, "benign": benign}
-    batches = training.steps * training.accumulation * int(os.environ.get("WORLD_SIZE", 1))
+    batches = training.steps * training.accumulation * process_count()
     ordered = in_parts({part: (wholes[part], count) for part, count in counts.items()}, batches, seed)
     names = [part for part, count in counts.items() for _ in range(count)] * batches
     coin = random.Random(f"empty request/{seed}")

@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import os
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from itertools import chain, groupby
 from operator import attrgetter
@@ -21,10 +20,12 @@ from demur.folder import Records, keep_same, locked, slug, write_json
 from demur.guard import contaminated
 from demur.manifest import machine, model_hash, read_manifest, versions
 from demur.measure import gathered, measure_model
+from demur.processes import is_main_process, main_process_first, wait_for_everyone
 from demur.progress import say
 from demur.recipe import Recipe, to_toml
 from demur.remote import RemoteChat, account, is_remote, open_remote
 from demur.report import build_report
+from demur.shares import SHARES, merge
 from demur.statistics import compare, score
 from demur.types import Comparison, Prompt, Response, Score, UserError, Verdict
 from demur.utility import measure_utility
@@ -81,18 +82,14 @@ class Journal:
 
 
 def execute(recipe: Recipe, folder: Path) -> Results:
-    """Run a resolved recipe in `folder`, or finish the run that is there.
+    """Run a resolved recipe in `folder`, or finish the run that is there. Under `accelerate launch` each process measures its share.
 
     Raises UserError if the folder holds a run of another recipe or seed, or if models or prompts have changed since.
     """
-    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise UserError("run and measure use one process: start them without accelerate launch (align trains on several)")
-    with gathered(recipe.measure.suites) as prompts, locked(folder):
-        begun = any(file for made in ("responses", "models", "attacks") for file in folder.glob(f"{made}/*"))
-        keep_same(folder / "recipe.toml", to_toml(recipe), begun)
-        if not begun:
-            for file in ("manifest.json", "prompts.jsonl"):
-                (folder / file).unlink(missing_ok=True)
+    with gathered(recipe.measure.suites) as prompts, locked(folder) if is_main_process() else nullcontext():
+        if is_main_process():
+            begin(recipe, folder)
+        wait_for_everyone()
         journal = Journal(folder / "manifest.json", **read_manifest(folder / "manifest.json"))
         journal.keep_data(prompts)
         attacked: dict[str, Prompt] = {}
@@ -105,8 +102,20 @@ def execute(recipe: Recipe, folder: Path) -> Results:
             write_manifest(recipe, journal)
         by_judge = {judge: list(given) for judge, given in groupby(sorted(chain(*verdicts.values()), key=judge_of), judge_of)}
         results = Results(folder, scores_of(recipe, verdicts, attacked), compare(verdicts, attacked), agreements(by_judge), utility)
-        finish(recipe, results)
+        if is_main_process():
+            finish(recipe, results)
+        wait_for_everyone()
         return results
+
+
+def begin(recipe: Recipe, folder: Path) -> None:
+    """Begin a run in `folder`, or go on with what was made there."""
+    begun = any(file for made in ("responses", "models", "attacks", SHARES) for file in folder.glob(f"{made}/*"))
+    keep_same(folder / "recipe.toml", to_toml(recipe), begun)
+    merge(folder)
+    if not begun:
+        for file in ("manifest.json", "prompts.jsonl"):
+            (folder / file).unlink(missing_ok=True)
 
 
 def finish(recipe: Recipe, results: Results) -> None:
@@ -165,7 +174,7 @@ def utility_of(recipe: Recipe, chat: Chat, folder: Path, journal: Journal) -> li
     if not recipe.measure.utility:
         return []
     method, batch_size = recipe.models[chat.name].method_name, recipe.measure.generation.batch_size
-    with journal.step(f"{chat.name}: utility"):
+    with journal.step(f"{chat.name}: utility"), main_process_first():
         return measure_utility(chat, recipe.measure.utility, folder, method, recipe.seed, batch_size)
 
 
@@ -203,6 +212,8 @@ def scores_of(recipe: Recipe, verdicts: dict[str, list[Verdict]], prompts: dict[
 
 
 def write_manifest(recipe: Recipe, journal: Journal) -> None:
+    if not is_main_process():
+        return
     made_with = {"versions": versions(), "seed": recipe.seed, "hardware": machine()}
     grown = {field.name: getattr(journal, field.name) for field in fields(journal) if field.name != "file"}
     write_json(journal.file, made_with | grown)

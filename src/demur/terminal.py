@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from demur.aggregate import Aggregate, aggregates
+from demur.attempts import AT_K, MEANING, attempts, number_text
 from demur.types import LABELS, Score
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def headline(results: "Results") -> None:
             console.print(table(rows, f"attack: {attack} · judge: {judge} · per cent [95% interval]"))
     if any(row.metric == "attack_success_rate" for row in results.scores):
         console.print("! harmful suite: complying is attack success", style="dim")
+    if any(row.metric == AT_K for row in results.scores):
+        console.print(at_k_table(results.scores))
+        console.print(MEANING, style="dim", soft_wrap=True, highlight=False)
     means = [row for row in aggregates(results.scores) if row.value is not None]
     if means:
         console.print(aggregate_table(means))
@@ -70,8 +74,26 @@ def cell(row: Score | None) -> Text:
     if row is None or row.value is None or row.low is None or row.high is None:
         return Text("-")
     interval = f"[{100 * row.low:.0f}, {100 * row.high:.0f}]"
-    unknown = f" +{row.unknown} unknown" if row.unknown and row.metric == "refusal_rate" else ""
+    unknown = f" +{row.unknown} unknown" if row.unknown and row.metric in ("refusal_rate", AT_K) else ""
     return Text.assemble(f"{100 * row.value:.0f} ", (f"{interval:>9}{unknown}", "dim"))
+
+
+def at_k_table(scores: Sequence[Score]) -> Table:
+    """Where behaviours have several attempts: how many, and the rates of one attempt and of the best of all."""
+    title = "attack success by behaviour · per cent [95% interval]"
+    result = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    of_one = {(row.suite, row.model, row.attack, row.judge): row for row in scores if row.metric == "attack_success_rate"}
+    shown = 4 if len({judge for *_, judge in of_one}) > 1 else 3
+    for name in ("suite", "model", "attack", "judge")[:shown]:
+        result.add_column(name, overflow="fold")
+    for name in ("one attempt", "k", "ASR@k"):
+        result.add_column(name, justify="right", no_wrap=True)
+    for row in scores:
+        if row.metric == AT_K:
+            place = (row.suite, row.model, row.attack, row.judge)
+            number = number_text(attempts(of_one[place], row))
+            result.add_row(*map(Text, place[:shown]), cell(of_one[place]), number, cell(row))
+    return result
 
 
 def agreement_tables(agreements: Sequence["Agreement"]) -> None:

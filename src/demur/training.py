@@ -18,7 +18,8 @@ from demur.batches import Batch, Row
 from demur.chat import Chat, quiet_progress
 from demur.folder import disk_error, write_records
 from demur.options import Training
-from demur.progress import Advance, is_main_process, progress
+from demur.processes import is_main_process
+from demur.progress import Advance, progress
 from demur.types import UserError
 
 CURVE_FILE = "curve.jsonl"
@@ -80,9 +81,9 @@ def train(
 
     `prepare` makes the model trainable.
     """
-    refuse_sharding(fsdp2=True)
+    refuse_sharding(whole_after=True)
     torch.manual_seed(seed)
-    dtype, use_cache = chat.model.dtype, chat.model.config.use_cache
+    dtype, use_cache = chat.model.dtype, own_use_cache(chat.model)
     model = prepare(chat.model, training)
     if training.gradient_checkpointing:
         model.gradient_checkpointing_enable()
@@ -116,32 +117,56 @@ def curve(history: Sequence[Mapping[str, Any]]) -> list[Step]:
     return [Step(**{key: row[key] for key in known if key in row}) for row in history if "loss" in row]
 
 
-def finished(model: Any, dtype: torch.dtype, use_cache: bool) -> Any:
-    """The trained model as it came: in its number format, with the switches that a Trainer changes set back."""
+def own_use_cache(model: Any) -> bool | None:
+    """The switch of the model's config; None where it has none of its own, as in families that read images too (Gemma 3, Llama 4)."""
+    return getattr(model.config, "use_cache", None)
+
+
+def finished(model: Any, dtype: torch.dtype, use_cache: bool | None) -> Any:
+    """The trained model as it came: in its number format, with the switches that a Trainer changes set back (see `own_use_cache`)."""
     model.eval()
-    model.config.use_cache = use_cache
+    if use_cache is None:
+        vars(model.config).pop("use_cache", None)
+    else:
+        model.config.use_cache = use_cache
     return gathered(model).to(dtype)
 
 
-def refuse_sharding(fsdp2: bool = False) -> None:
-    """Raises UserError under DeepSpeed and FSDP, of which only a part of the model would be saved; `fsdp2`: FSDP2 is fine."""
+def refuse_sharding(whole_after: bool = False) -> None:
+    """Raises UserError under DeepSpeed and FSDP, of which only a part of the model would be saved; `whole_after`: FSDP2 and ZeRO-3 are
+    fine, since `gathered` makes the model whole again."""
     sharded = {name for name in ("FSDP", "DEEPSPEED") if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true"}
-    if fsdp2 and os.environ.get("FSDP_VERSION") == "2":
+    if whole_after and os.environ.get("FSDP_VERSION") == "2":
         sharded -= {"FSDP"}
+    if whole_after and os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3":
+        sharded -= {"DEEPSPEED"}
     if sharded:
         raise UserError(
             f"training does not shard a model with {min(sharded)} here: start it with accelerate launch --multi_gpu, or (all methods but "
-            "rlvr) with --config_file recipes/fsdp2.yaml"
+            "rlvr) with --config_file recipes/fsdp2.yaml or recipes/deepspeed.yaml"
         )
 
 
 def gathered(model: Any) -> Any:
-    """The model with every trained weight whole on this process, where FSDP2 had sharded it. All processes have to call it."""
+    """The model with every trained weight whole on this process, where FSDP2 or ZeRO-3 had sharded it. All processes have to call it."""
+    whole: dict[Tensor, torch.nn.Parameter] = {}  # tied weights are one weight, and stay one
     for module in model.modules():
         for name, weight in module.named_parameters(recurse=False):
-            if isinstance(weight, DTensor) and weight.requires_grad:
-                module._parameters[name] = torch.nn.Parameter(weight.full_tensor().detach().cpu())
+            if weight.requires_grad and (isinstance(weight, DTensor) or hasattr(weight, "ds_id")):
+                if weight not in whole:
+                    whole[weight] = torch.nn.Parameter(whole_weight(weight))
+                module._parameters[name] = whole[weight]
     return model
+
+
+def whole_weight(weight: Any) -> Tensor:
+    """A weight of which FSDP2 or ZeRO-3 keeps a part on each process, on the CPU. All processes have to call it."""
+    if isinstance(weight, DTensor):
+        return weight.full_tensor().detach().cpu()
+    from deepspeed.utils import safe_get_full_fp32_param  # type: ignore[import-not-found]
+
+    # The optimiser's own copy: in that of the model, in bf16, small updates are rounded away.
+    return safe_get_full_fp32_param(weight).detach().cpu()
 
 
 def run_trainer(trainer: Any, checkpoint: str | None, folder: Path) -> None:

@@ -8,6 +8,7 @@ little noise by seed at the start, and the vectors of the lowest loss are the re
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Annotated, Any, Literal
@@ -15,6 +16,7 @@ from typing import Annotated, Any, Literal
 import torch
 from annotated_types import Ge, Gt
 from jaxtyping import Float
+from peft import PeftModel
 from torch import Tensor
 from transformers import LogitsProcessorList
 
@@ -200,15 +202,39 @@ def generate_after(chat: Chat, batch: Sequence[tuple[Prompt, Frame]], found: Seq
     """The answers of a batch after the vectors that were found, decoded as in generate.py. A reasoning part is closed: see `framed`."""
     sampler = GumbelSampler([prompt.id for prompt, _ in batch], generation)
     model: Any = chat.model
-    tokens = model.generate(
-        **with_vectors(chat, [frame for _, frame in batch], torch.stack([one.vectors for one in found])),
-        max_new_tokens=generation.max_tokens,
-        eos_token_id=chat.end_tokens,
-        pad_token_id=chat.tokenizer.pad_token_id,
-        logits_processor=LogitsProcessorList([sampler] if generation.temperature > 0 else []),
-        **PLAIN,
-    )
+    with taking_embeddings(chat):
+        tokens = model.generate(
+            **with_vectors(chat, [frame for _, frame in batch], torch.stack([one.vectors for one in found])),
+            max_new_tokens=generation.max_tokens,
+            eos_token_id=chat.end_tokens,
+            pad_token_id=chat.tokenizer.pad_token_id,
+            logits_processor=LogitsProcessorList([sampler] if generation.temperature > 0 else []),
+            **PLAIN,
+        )
     return [response(chat, prompt, *up_to_end(row, chat.end_tokens)) for (prompt, _), row in zip(batch, tokens.tolist(), strict=True)]
+
+
+@contextmanager
+def taking_embeddings(chat: Chat) -> Iterator[None]:
+    """While open, `generate` takes embeddings from any model that hands them on. It asks the signature of a model's method, and those of
+    families that read images too (Gemma 3) do hand them on without naming them. Raises UserError, in `generate`, for one that does not."""
+    model: Any = chat.model.get_base_model() if isinstance(chat.model, PeftModel) else chat.model
+    own, usual = model.prepare_inputs_for_generation, vars(model).get("prepare_inputs_for_generation")
+
+    def prepare(input_ids: Tensor, inputs_embeds: Tensor | None = None, is_first_iteration: bool = False, **kwargs: Any) -> dict[str, Any]:
+        made = own(input_ids, inputs_embeds=inputs_embeds, is_first_iteration=is_first_iteration, **kwargs)
+        if is_first_iteration and made.get("inputs_embeds") is None:
+            raise UserError(f"{chat.name}: {type(model).__name__} generates from tokens alone; attack it by text, for example with gcg")
+        return made
+
+    model.prepare_inputs_for_generation = prepare
+    try:
+        yield
+    finally:
+        if usual is None:
+            del model.prepare_inputs_for_generation
+        else:
+            model.prepare_inputs_for_generation = usual
 
 
 def response(chat: Chat, prompt: Prompt, tokens: list[int], ended: bool) -> Response:

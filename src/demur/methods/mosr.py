@@ -71,7 +71,7 @@ def with_context(chat: "Chat", ordered: "list[tuple[Part, Sample]]", config: Con
 def weights_of(chat: "Chat", harmful: list[Sample], layers: tuple[int, ...], config: Config, seed: int, folder: Path) -> dict[str, float]:
     """The weight of each harmful sample, also written to `folder`."""
     from demur.folder import write_records
-    from demur.progress import is_main_process
+    from demur.processes import is_main_process
     from demur.samples import load_samples
     from demur.weighting import FILE, weigh
 

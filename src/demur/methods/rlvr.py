@@ -55,7 +55,7 @@ def align(chat: "Chat", folder: Path, seed: int, config: Config) -> "Chat":
     from demur.adapters import with_lora
     from demur.chat import quiet_progress
     from demur.matched import training_sets
-    from demur.training import finished, fit, refuse_sharding
+    from demur.training import finished, fit, own_use_cache, refuse_sharding
 
     refuse_sharding()
     if chat.device.type == "cuda" and torch.cuda.device_count() > 1 and "WORLD_SIZE" not in os.environ:
@@ -65,7 +65,7 @@ def align(chat: "Chat", folder: Path, seed: int, config: Config) -> "Chat":
     torch.manual_seed(seed)
     counts = (config.count, config.benign_count or config.count)
     sets = training_sets(config.harmful, config.benign, counts, config.reference, chat, seed, folder)
-    dtype, use_cache, ends = chat.model.dtype, chat.model.config.use_cache, chat.model.generation_config.eos_token_id
+    dtype, use_cache, ends = chat.model.dtype, own_use_cache(chat.model), chat.model.generation_config.eos_token_id
     chat = replace(chat, model=with_lora(with_own_reference(chat, folder, config), config.training))
     with quiet_progress(True):
         trainer = grpo_trainer(chat, sets, folder, seed, config)
@@ -110,12 +110,13 @@ def grpo_trainer(chat: "Chat", sets: tuple[list[Sample], list[Sample]], folder: 
 
     from demur.batches import in_batches
     from demur.plugins import load_plugin
+    from demur.processes import process_count
     from demur.training import settings
 
     model: Any = chat.model
     model.generation_config.eos_token_id = chat.end_tokens
     training = config.training
-    ordered = in_batches(*sets, config.harmful_share, training, int(os.environ.get("WORLD_SIZE", 1)), seed)
+    ordered = in_batches(*sets, config.harmful_share, training, process_count(), seed)
     batch = {"per_device_train_batch_size": training.batch_size * config.generations}
     options = GRPOConfig(
         **settings(chat, training, folder, seed) | batch,

@@ -1,6 +1,5 @@
 """safety tuning: SFT on harmful -> refusal with a benign set (none, generic or trigger-matched)"""
 
-import os
 import random
 from dataclasses import dataclass, field
 from functools import partial
@@ -55,14 +54,14 @@ def align(chat: "Chat", folder: Path, seed: int, config: Config) -> "Chat":
     from demur.batches import Collator, encode, in_batches
     from demur.matched import training_sets
     from demur.prefixes import with_prefixes
+    from demur.processes import process_count
     from demur.training import train
 
     if not config.harmful:
         raise UserError("sft needs harmful requests with refusals: give --harmful FILE (or demo/harmful)")
     counts = (config.count, config.benign_count or config.count)
     harmful, benign = training_sets(config.harmful, config.benign, counts, config.reference, chat, seed, folder)
-    processes = int(os.environ.get("WORLD_SIZE", 1))
-    ordered = in_batches(harmful, benign, config.harmful_share, config.training, processes, seed)
+    ordered = in_batches(harmful, benign, config.harmful_share, config.training, process_count(), seed)
     if config.prefix != "none":
         coin = random.Random(f"prefix/{seed}")
         ordered = with_prefixes(chat, ordered, config.prefix, config.prefix_probability, config.prefix_tokens, coin)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
+from demur.attempts import AT_K, attempts
 from demur.report.data import RunData
 from demur.types import Comparison, Kind, Score
 
@@ -69,6 +70,16 @@ class Evidence:
         """The score, or None when it was not measured or nothing could be counted."""
         score = self.scores.get((model, suite, attack, judge, metric))
         return score if score and score.value is not None else None
+
+    @property
+    def several_attempts(self) -> bool:
+        """Whether a behaviour has several attempts anywhere."""
+        return any(metric == AT_K for *_, metric in self.scores)
+
+    def attempts(self, model: str, suite: str, attack: str, judge: str) -> float | None:
+        """Attempts per behaviour, None where none has more than one."""
+        single, at_k = (self.scores.get((model, suite, attack, judge, metric)) for metric in ("attack_success_rate", AT_K))
+        return attempts(single, at_k) if single and at_k and at_k.count + at_k.unknown else None
 
 
 def collect(runs: Sequence[RunData]) -> Evidence:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from demur.attempts import AT_K, number_text
 from demur.report.evidence import Evidence, Suite
 from demur.report.text import attack_text, interval, percent, points, points_interval
 from demur.types import Comparison, Score
@@ -150,22 +151,29 @@ def _cost(evidence: Evidence, costs: list[Comparison]) -> list[Part]:
 
 
 def _changes(evidence: Evidence, pairs: Pairs, pair: Comparison) -> Iterator[Change]:
-    """Refusals on every suite that should be answered, attack success everywhere, incoherence and accuracy without an attack."""
+    """Refusals on every suite that should be answered, attack success everywhere, by attempts and where there are several by behaviours,
+    incoherence and accuracy without an attack."""
     plain, benign = evidence.attacks[0], sorted((suite.name for suite in evidence.benign), key=lambda name: name != pair.suite)
     keys = [(suite, plain, "refusal_rate") for suite in benign]
-    keys += [(suite.name, attack, "attack_success_rate") for attack in evidence.attacks for suite in evidence.harmful]
+    harmful = [(suite.name, attack) for attack in evidence.attacks for suite in evidence.harmful]
+    keys += [(*place, metric) for place in harmful for metric in ("attack_success_rate", AT_K)]
     keys += [(pair.suite, plain, "incoherent_rate"), *((suite, plain, "accuracy") for suite in benign)]
     for suite, attack, metric in keys:
         before, after = (evidence.rate(model, suite, attack, pair.judge, metric) for model in (pair.b, pair.a))
         if before and after:
-            yield _change(before, after, pairs.get((pair.a, pair.b, suite, attack, metric)))
+            yield _change(_what(evidence, after), before, after, pairs.get((pair.a, pair.b, suite, attack, metric)))
 
 
 WHAT = {"refusal_rate": "Refusals", "incoherent_rate": "Incoherent", "accuracy": "Accuracy"}
 
 
-def _change(before: Score, after: Score, pair: Comparison | None) -> Change:
-    what = WHAT.get(after.metric) or f"Attack success, {attack_text(after.attack)}"
+def _what(evidence: Evidence, score: Score) -> str:
+    attempts = evidence.attempts(score.model, score.suite, score.attack, score.judge) if score.metric == AT_K else None
+    attack = f"ASR@{number_text(attempts)}" if attempts else "Attack success"
+    return WHAT.get(score.metric) or f"{attack}, {attack_text(score.attack)}"
+
+
+def _change(what: str, before: Score, after: Score, pair: Comparison | None) -> Change:
     levels = percent(_value(before)), percent(_value(after))
     if pair is None:
         return Change(what, after.suite, *levels, "", "", "unclear")

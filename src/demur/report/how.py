@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from demur.attempts import AT_K, MEANING
+from demur.report.budgets import attack_options, search_note
 from demur.report.data import RunData, clean_text
 from demur.report.evidence import Evidence
 from demur.report.text import interval, percent, plural, seconds_text
@@ -47,6 +49,7 @@ def account(run: RunData) -> Account:
     nested = {key: value for key, value in run.manifest.items() if isinstance(value, dict)}
     plain = {key: value for key, value in run.manifest.items() if not isinstance(value, dict)}
     blocks = [Block("Run", _rows(plain)), *(Block(TITLES.get(key, clean_text(key)), _rows(value, key)) for key, value in nested.items())]
+    blocks.append(Block("Attacks and their options", [(name, _value(options)) for name, options in attack_options(run).items()]))
     blocks.append(Block("Utility, per cent", _utility(run)))
     return Account(run.name, _command(run), run.recipe, [block for block in blocks if block.rows])
 
@@ -57,8 +60,8 @@ def _utility(run: RunData) -> list[tuple[str, str]]:
 
 
 def caveats(evidence: Evidence) -> list[str]:
-    """What a reader must know before believing a number: counts, unknowns, missing answers, many comparisons."""
-    return [*_about_counts(evidence), *_about_judging(evidence), *_about_comparisons(evidence)]
+    """What a reader must know before believing a number: counts, many attempts, unknowns, missing answers, many comparisons."""
+    return [*_about_counts(evidence), *_about_attempts(evidence), *_about_judging(evidence), *_about_comparisons(evidence)]
 
 
 def _rows(table: dict[str, Any], key: str = "") -> list[tuple[str, str]]:
@@ -88,10 +91,11 @@ def _command(run: RunData) -> str:
 
 def _about_counts(evidence: Evidence) -> Iterator[str]:
     scores = [score for score in evidence.scores.values() if score.low is not None and score.high is not None]
-    if scores:
+    if any(score.metric != AT_K for score in scores):
         widest = max(scores, key=lambda score: score.high - score.low)  # type: ignore[operator]
         width = 50 * (widest.high - widest.low)  # type: ignore[operator]
-        yield f"Rates rest on {_range(score.count for score in scores)} answers each; the widest 95% interval is ±{width:.0f} points."
+        counts = _range(score.count for score in scores if score.metric != AT_K)
+        yield f"Rates rest on {counts} answers each; the widest 95% interval is ±{width:.0f} points."
     mixed = [suite.name for suite in evidence.suites if suite.mixed]
     if mixed:
         yield f"Prompts of several kinds are mixed in {', '.join(mixed)}; each is read as its most common kind."
@@ -99,6 +103,24 @@ def _about_counts(evidence: Evidence) -> Iterator[str]:
         yield (
             "One seed: the intervals cover the choice of prompts, not the luck of training. "
             "Repeat with other seeds before trusting small differences."
+        )
+
+
+def _about_attempts(evidence: Evidence) -> Iterator[str]:
+    at_k = [score for score in evidence.scores.values() if score.metric == AT_K]
+    if at_k:
+        yield f"{MEANING} Each behaviour counts once in it, in its interval and in its comparisons."
+    unknown = max((score.unknown for score in at_k), default=0)
+    if unknown:
+        yield (
+            f"Up to {plural(unknown, 'behaviour')} of a rate are left out of ASR@k: no attempt is known to have succeeded and some are "
+            "unknown. Successes are never left out, so this raises it."
+        )
+    searches = {attack for run in evidence.runs for attack in attack_options(run) if search_note(run, attack)} & {*evidence.attacks}
+    if searches:
+        yield (
+            f"{', '.join(sorted(searches))}: a search for a prompt that works, so one attempt shown is the best of many made. The rate is "
+            "that of an attacker with this budget, and not comparable with rates of attacks that do not search or may search longer."
         )
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
+from demur.attempts import AT_K, MEANING, number_text
+from demur.report.budgets import search_note
 from demur.report.evidence import Evidence, Suite
 from demur.report.text import interval, percent
 from demur.types import Score
@@ -10,6 +12,7 @@ from demur.types import Score
 HEADINGS = {
     "refusal_rate": "refuses",
     "attack_success_rate": "attack success",
+    AT_K: "ASR@k",
     "compliance_rate": "complies",
     "incoherent_rate": "incoherent",
     "accuracy": "accuracy",
@@ -17,6 +20,7 @@ HEADINGS = {
 VERDICTS = {
     "refusal_rate": "refusal",
     "attack_success_rate": "full_compliance",
+    AT_K: "full_compliance",
     "compliance_rate": "full_compliance",
     "incoherent_rate": "incoherent",
 }
@@ -24,7 +28,8 @@ VERDICTS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One rate as text. `link` leads to the answers behind it, `value` decides who is best."""
+    """One rate as text. `link` leads to the answers behind it, `value` decides who is best. `attempts`: how many each behaviour has, where
+    the rate is that of the best of them ("" elsewhere)."""
 
     text: str
     interval: str = ""
@@ -33,6 +38,7 @@ class Cell:
     link: str = ""
     value: float | None = None
     best: bool = False
+    attempts: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,16 +51,22 @@ class Column:
     def heading(self) -> str:
         return HEADINGS.get(self.metric, self.metric.replace("_", " "))
 
+    @property
+    def hint(self) -> str:
+        return MEANING if self.metric == AT_K else ""
+
 
 @dataclass(frozen=True)
 class Table:
-    """`groups` are (suite, number of its columns) for the upper heading; `rows` one list of cells per model of the page."""
+    """`groups` are (suite, number of its columns) for the upper heading; `rows` one list of cells per model of the page; `notes` say where
+    a rate is that of the best of many attempts."""
 
     judge: str
     attack: str
     groups: list[tuple[Suite, int]]
     columns: list[Column]
     rows: list[list[Cell]]
+    notes: list[str]
 
 
 def tables(evidence: Evidence) -> list[Table]:
@@ -65,7 +77,7 @@ def tables(evidence: Evidence) -> list[Table]:
 
 def best_is_low(metric: str, harmful: bool) -> bool:
     """Which end of a metric is good: refusals are good on harmful suites only, compliance on the others."""
-    if metric in ("attack_success_rate", "incoherent_rate"):
+    if metric in ("attack_success_rate", AT_K, "incoherent_rate"):
         return True
     return (metric == "refusal_rate") != harmful and metric != "accuracy"
 
@@ -73,9 +85,24 @@ def best_is_low(metric: str, harmful: bool) -> bool:
 def _table(evidence: Evidence, judge: str, attack: str) -> Table:
     grouped = [(suite, _metrics(evidence, suite, attack, judge)) for suite in evidence.suites]
     columns = [Column(suite, metric, index == 0) for suite, metrics in grouped for index, metric in enumerate(metrics)]
-    marked = [_mark_best([_cell(evidence, model.name, column, attack, judge) for model in evidence.models], column) for column in columns]
+    found = [[_cell(evidence, model.name, column, attack, judge) for model in evidence.models] for column in columns]
+    # Of two searches with different budgets the shorter one does not show the safer model.
+    budgets = {search_note(run, attack) for run in evidence.runs if any(score.attack == attack for score in run.scores)}
+    marked = [_mark_best(cells, column) if len(budgets) < 2 else cells for cells, column in zip(found, columns, strict=True)]
     rows = [[cells[index] for cells in marked] for index in range(len(evidence.models))]
-    return Table(judge, attack, [(suite, len(metrics)) for suite, metrics in grouped if metrics], columns, rows)
+    notes = _notes(evidence, attack, columns)
+    return Table(judge, attack, [(suite, len(metrics)) for suite, metrics in grouped if metrics], columns, rows, notes)
+
+
+def _notes(evidence: Evidence, attack: str, columns: list[Column]) -> list[str]:
+    """What stands beneath a table whose rates are those of the best of many attempts."""
+    notes = [f"{MEANING} k stands beneath each number."] if any(column.metric == AT_K for column in columns) else []
+    for run in evidence.runs:
+        budget = search_note(run, attack) if any(score.attack == attack for score in run.scores) else ""
+        if budget:
+            where = f" (run {run.name})" if len(evidence.runs) > 1 else ""
+            notes.append(f"A search for a prompt that works{where}: {budget}. The rate is that of the best of its tries, at this budget.")
+    return notes
 
 
 def _metrics(evidence: Evidence, suite: Suite, attack: str, judge: str) -> list[str]:
@@ -83,7 +110,7 @@ def _metrics(evidence: Evidence, suite: Suite, attack: str, judge: str) -> list[
     scores = [score for key, score in evidence.scores.items() if key[1:4] == (suite.name, attack, judge)]
     values = {metric: {(s.model, s.value) for s in scores if s.metric == metric} for metric in HEADINGS}
     if not suite.harmful:
-        values["attack_success_rate"] = set()
+        values["attack_success_rate"] = values[AT_K] = set()
     elif values["attack_success_rate"] == values["compliance_rate"]:
         values["compliance_rate"] = set()
     return [metric for metric, found in values.items() if found]
@@ -93,10 +120,13 @@ def _cell(evidence: Evidence, model: str, column: Column, attack: str, judge: st
     score = evidence.scores.get((model, column.suite.name, attack, judge, column.metric))
     if score is None:
         return Cell("–", note="not measured")
-    note = f"{score.count} answers judged" + (f", {score.unknown} unknown" if score.unknown else "")
+    number = evidence.attempts(model, column.suite.name, attack, judge) if column.metric == AT_K else None
+    counted = f"{score.count} behaviours, {number_text(number)} attempts per behaviour" if number else f"{score.count} answers judged"
+    note = counted + (f", {score.unknown} unknown" if score.unknown else "")
+    attempts = f"k = {number_text(number)}" if number else ""
     if score.value is None:
-        return Cell("–", note=note, unknown=score.unknown)
-    return Cell(percent(score.value), _limits(score), note, score.unknown, _link(score), score.value)
+        return Cell("–", note=note, unknown=score.unknown, attempts=attempts)
+    return Cell(percent(score.value), _limits(score), note, score.unknown, _link(score), score.value, attempts=attempts)
 
 
 def _limits(score: Score) -> str:
@@ -113,9 +143,9 @@ def _link(score: Score) -> str:
 
 
 def _mark_best(cells: list[Cell], column: Column) -> list[Cell]:
-    """Mark the best value of a column, every one of several equals; nothing where all are equal."""
+    """Mark the best value of a column, every one of several equals; nothing where all are equal, or of different numbers of attempts."""
     values = [cell.value for cell in cells if cell.value is not None]
-    if len(set(values)) < 2:
+    if len(set(values)) < 2 or len({cell.attempts for cell in cells if cell.value is not None}) > 1:
         return cells
     best = min(values) if best_is_low(column.metric, column.suite.harmful) else max(values)
     return [replace(cell, best=cell.value == best) for cell in cells]

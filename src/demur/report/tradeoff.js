@@ -173,7 +173,7 @@
         {},
         el("th", { scope: "col" }, "Model"),
         el("th", { scope: "col", class: "num" }, "over-refusal"),
-        el("th", { scope: "col", class: "num" }, "attack success"),
+        el("th", { scope: "col", class: "num" }, y?.key.startsWith("ASR@") ? y.key.split(",")[0] : "attack success"),
       ),
     );
     table.tBodies[0].replaceChildren(

@@ -1,9 +1,11 @@
 """The axes of the trade-off plot: over-refusal to the right, attack success upwards, one interval per model."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
+from demur.attempts import AT_K, number_text
 from demur.report.evidence import Evidence, Suite
 from demur.report.text import attack_text
 
@@ -29,17 +31,32 @@ def over_refusal(evidence: Evidence) -> list[Axis]:
 
 
 def attack_success(evidence: Evidence) -> list[Axis]:
-    """Attack success by attack, as the mean over the harmful suites; with several suites also by suite."""
-    many = len(evidence.harmful) > 1
-    axes = []
+    """Attack success by attack, as the mean over the harmful suites; with several suites also by suite.
+
+    Where behaviours have several attempts, ASR@k has axes of its own.
+    """
+    axes: list[Axis] = []
     for attack in evidence.attacks if evidence.harmful else []:
-        label = f"attack success, {attack_text(attack)}"
-        mean = f", mean of {len(evidence.harmful)} suites" if many else ""
-        axes.append(_axis(evidence, attack, label + mean, evidence.harmful, attack, "attack_success_rate"))
-        for suite in evidence.harmful if many else []:
-            key, text = f"{attack}|{suite.name}", f"{label} on {suite.name}"
-            axes.append(_axis(evidence, key, text, [suite], attack, "attack_success_rate"))
+        axes += _by_suite(evidence, attack, attack, f"attack success, {attack_text(attack)}", "attack_success_rate")
+        numbers = _attempts(evidence, attack)
+        if numbers:
+            axes += _by_suite(evidence, f"ASR@{numbers}, {attack}", attack, f"ASR@{numbers}, {attack_text(attack)}", AT_K)
     return axes
+
+
+def _by_suite(evidence: Evidence, key: str, attack: str, label: str, metric: str) -> Iterator[Axis]:
+    many = len(evidence.harmful) > 1
+    mean = f", mean of {len(evidence.harmful)} suites" if many else ""
+    yield _axis(evidence, key, label + mean, evidence.harmful, attack, metric)
+    for suite in evidence.harmful if many else []:
+        yield _axis(evidence, f"{key}|{suite.name}", f"{label} on {suite.name}", [suite], attack, metric)
+
+
+def _attempts(evidence: Evidence, attack: str) -> str:
+    """How many attempts a behaviour has under an attack: "7", or "3 to 20" where suites or runs differ; "" where it is one."""
+    places = product([model.name for model in evidence.models], [suite.name for suite in evidence.harmful])
+    numbers = {number for place in places for judge in evidence.judges if (number := evidence.attempts(*place, attack, judge))}
+    return " to ".join(map(number_text, sorted({min(numbers), max(numbers)}))) if numbers else ""
 
 
 def mean(rates: Sequence[Interval]) -> Interval:
