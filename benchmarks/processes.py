@@ -10,7 +10,9 @@ from typing import Any
 
 def in_own_process(script: str, options: Any) -> dict[str, Any]:
     """What `script` prints as its last line when it is run with these options."""
-    flags = [f"--{name}={value}" for name, value in asdict(options).items()]
+    flags = []
+    for name, value in asdict(options).items():
+        flags += [f"--{name}", *map(str, value)] if isinstance(value, tuple) else [f"--{name}={value}"]
     done = subprocess.run([sys.executable, script, *flags], check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
