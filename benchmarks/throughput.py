@@ -25,28 +25,29 @@ import tyro
 from processes import in_own_process, measure_or_compare
 from transformers import LlamaConfig, LlamaForCausalLM
 
+import demur.generate
 from demur.chat import Chat, load_chat
 from demur.demo import world
 from demur.judges import rule
 from demur.measure import measure_model
 from demur.options import Generation, Measurement
-from demur.types import Prompt, Response
+from demur.types import Finish, Prompt, Response
 
 Model = Literal["demo", "random"]
 Lengths = Literal["varied", "equal"]
 Way = Literal["demur", "lm_eval", "inspect"]
 TARGETS = {("varied", "lm_eval"): 1.5, ("varied", "inspect"): 3.0, ("equal", "lm_eval"): 1.0, ("equal", "inspect"): 1.0}
 # Share of the vocabulary that ends an answer, and the seed of its draw: of the demo's few words most draws end nearly all answers or none.
-ENDING = {"demo": (1 / 40, 11), "random": (1 / 80, 0)}
+ENDING = {"demo": (1 / 100, 45), "random": (1 / 80, 0)}
 
 
 @dataclass(frozen=True)
 class Options:
-    count: int = 64
+    count: int = 32
     """Prompts."""
-    max_tokens: int = 128
-    """Longest answer."""
-    sizes: tuple[int, ...] = (16, 64)
+    max_tokens: int = 512
+    """Longest answer where lengths vary; a quarter of it where they are equal."""
+    sizes: tuple[int, ...] = (8, 32)
     """Batch sizes, of which each way's best counts."""
     repeats: int = 1
     """Runs with each size; the median counts."""
@@ -89,6 +90,19 @@ def prompts() -> list[Prompt]:
     kinds: tuple[Any, ...] = ("harmful", "pseudo_harmful", "trigger_sharing", "generic")
     mixed = zip(*(world.prompts(kind, 200, "validation") for kind in kinds), strict=True)
     return list(itertools.chain.from_iterable(mixed))
+
+
+def counted_tokens() -> list[int]:
+    """How long demur's answers are, as they come."""
+    lengths: list[int] = []
+    made = demur.generate.response
+
+    def response(chat: Chat, prompt: Prompt, tokens: Sequence[int], finish: Finish) -> Response:
+        lengths.append(len(tokens))
+        return made(chat, prompt, tokens, finish)
+
+    demur.generate.response = response
+    return lengths
 
 
 def by_demur(chat: Chat, asked: Sequence[Prompt], size: int, options: Options) -> list[str]:
@@ -136,6 +150,8 @@ def by_inspect(model: Any, asked: Sequence[Prompt], size: int, options: Options)
 def measured(options: Options) -> dict[str, Any]:
     """Prompts per second with each batch size, and the answers."""
     logging.disable(logging.WARNING)
+    if options.lengths == "equal":
+        options = replace(options, max_tokens=options.max_tokens // 4)
     asked = prompts()[: options.count]
     with TemporaryDirectory() as folder:
         chat = save_model(options, Path(folder))
@@ -147,6 +163,7 @@ def measured(options: Options) -> dict[str, Any]:
             model = get_model("hf/local", model_path=folder, device="cpu", do_sample=False)
         way, rates, texts = ways[options.only], {}, []
         way(model, asked[:4], 4, replace(options, max_tokens=4))
+        lengths = counted_tokens()
         for size in options.sizes:
             seconds = []
             for _ in range(options.repeats):
@@ -154,7 +171,7 @@ def measured(options: Options) -> dict[str, Any]:
                 texts = way(model, asked, size, options)
                 seconds.append(time.perf_counter() - start)
             rates[size] = len(asked) / statistics.median(seconds)
-    return {"rates": rates, "texts": [text.strip() for text in texts]}
+    return {"rates": rates, "texts": [text.strip() for text in texts], "lengths": lengths[-len(asked) :]}
 
 
 def main(options: Options) -> bool:
@@ -163,9 +180,11 @@ def main(options: Options) -> bool:
     for model, lengths in itertools.product(get_args(Model), get_args(Lengths)):
         found = {way: in_own_process(__file__, replace(options, only=way, model=model, lengths=lengths)) for way in get_args(Way)}
         best = {way: max(one["rates"].items(), key=lambda row: row[1]) for way, one in found.items()}
-        print(f"{model}, {lengths} lengths")
+        spread = ", ".join(f"{part:.0f}" for part in statistics.quantiles(found["demur"]["lengths"], n=4))
+        print(f"{model}, {lengths} lengths: quartiles {spread} tokens", flush=True)
         for way, (size, rate) in best.items():
-            same = statistics.fmean(one == other for one, other in zip(found[way]["texts"], found["demur"]["texts"], strict=True))
+            # The others leave in the token that ends an answer, which is a word here.
+            same = statistics.fmean(one.startswith(ours) for one, ours in zip(found[way]["texts"], found["demur"]["texts"], strict=True))
             ratio, target = best["demur"][1] / rate, TARGETS.get((lengths, way), 0.0)
             met = met and ratio >= target
             print(

@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
-with install_import_hook(["demur.objectives", "demur.geometry", "demur.placing"], "beartype.beartype"):
+with install_import_hook(
+    ["demur.objectives", "demur.geometry", "demur.placing", "demur.directions", "demur.contrastive"], "beartype.beartype"
+):
+    import demur.contrastive
+    import demur.directions
     import demur.geometry
     import demur.objectives
     import demur.placing  # noqa: F401

@@ -91,7 +91,7 @@ def test_losses_are_those_of_whole_prompts_at_any_batch_size(family: str, tmp_pa
         torch.testing.assert_close(Scorer(frame, size).losses(rows)[0], expected, atol=1e-5, rtol=0)
     gradient = scorer.gradient(rows[0])
     torch.testing.assert_close(scorer.losses(rows)[0], expected, atol=1e-5, rtol=0)  # the cache is as it was
-    monkeypatch.setattr(_suffix, "prefix_cache", lambda frame: None)
+    monkeypatch.setattr(_suffix, "prefix_cache", lambda chat, tokens: None)
     torch.testing.assert_close(Scorer(frame).losses(rows)[0], expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(Scorer(frame).gradient(rows[0]), gradient, atol=1e-5, rtol=1e-3)
     assert scorer.queries == 10

@@ -58,6 +58,7 @@ def judge(prompts, responses, config):
 SETS = {"harmful": "demo/harmful", "benign": "demo/generic", "count": 12}
 STEPS = {"steps": 2, "batch_size": 4, "learning_rate": 1e-3, "warmup": 0.0, "schedule": "constant"}
 LORA = {"training": STEPS | {"learning_rate": 1e-2, "lora_rank": 4}}
+FOUND = {"harmful": "demo/harmful", "benign": "demo/generic", "count": 8, "validation_count": 4, "max_kl": 100.0}
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "sft": ("sft", SETS | {"training": STEPS}),
     "sft-lora": ("sft", SETS | LORA),
@@ -66,7 +67,13 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "rerouting": ("rerouting", {"data": SETS} | LORA),
     "repbend": ("repbend", {"data": SETS} | LORA),
     "mosr": ("mosr", {"data": SETS, "overlap": {"pseudo_harmful": "demo/pseudo_harmful", "overlap_count": 12}} | LORA),
+    "actor": ("actor", SETS | {"pseudo_harmful": "demo/pseudo_harmful", "training": STEPS | {"batch_size": 6}}),
+    "derta": ("derta", SETS | LORA),
+    "ablation": ("ablation", FOUND | {"inducing": False}),
+    "surgical": ("surgical", FOUND | {"pseudo_harmful": "demo/pseudo_harmful"}),
 }
+# These put something around a model (tests/test_wrappers.py).
+WRAPPERS = {"adacd", "selfcd", "scans", "ignore-words", "rephrase"}
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -101,7 +108,7 @@ def kept_in(folder: Path) -> list[dict[str, Any]]:
 
 def test_every_attack_is_tried() -> None:
     assert {name_of(attack).partition("/")[0] for attack in [*FOR_ALL, *FOR_HARMFUL]} == set(names("attacks"))
-    assert {method for method, _ in METHODS.values()} == set(names("methods"))
+    assert {method for method, _ in METHODS.values()} == set(names("methods")) - WRAPPERS
 
 
 def test_measuring_under_every_attack(tiny: Path, tmp_path: Path) -> None:
@@ -121,7 +128,7 @@ def test_every_method_leaves_a_model_that_loads_without_demur(tiny: Path, method
     (tmp_path / "parity.py").write_text(JUDGE)
     judge = {"judge": str(tmp_path / "parity.py")} if name == "rlvr" else {}
     made = api.align(str(tiny), tmp_path / "made", name, options=options | judge)
-    lora = options["training"].get("lora_rank", 0) > 0
+    lora = options.get("training", {}).get("lora_rank", 0) > 0
     assert (tmp_path / "made" / "adapter_config.json").exists() == lora
     loader: Any = AutoPeftModelForCausalLM if lora else AutoModelForCausalLM
     words = AutoTokenizer.from_pretrained(tmp_path / "made")
@@ -154,6 +161,8 @@ def test_rows_that_leave_a_batch_change_no_greedy_answer(family: str, tmp_path: 
     together = answers(8)
     assert len(set(rows)) > 2, "no rows left the batch"
     assert answers(1) == together
+    monkeypatch.setattr(demur.generate, "LEAST_SHARED", 1)
+    assert answers(8) == together
     monkeypatch.setattr(demur.generate, "SHARE_ENDED", 1.0)
     assert answers(8) == together
     assert len({len(response.text) for response in together.values()}) > 4

@@ -3,15 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
 import torch
 
 import demur.generate
+from demur.caches import common_prefix
 from demur.chat import Chat, load_chat
 from demur.demo import world
 from demur.generate import REFUSAL_OPENINGS, GumbelSampler, generate, hidden_states, refusal_log_odds, split_thinking
+from demur.judges import keywords
 from demur.options import ChatOptions, Generation
 from demur.types import Prompt, Response, UserError
 from models import DEMO_TOKENIZER, FAMILIES, save_tiny
@@ -53,6 +56,72 @@ def test_rows_that_have_ended_leave_the_batch_and_change_nothing(family: str, tm
     assert answers(tiny, prompts, hot) == shrinking
     assert len({len(response.text) for response in shrinking.values()}) > 4
     assert work < sum(computed)
+
+
+def test_a_beginning_that_all_prompts_share_is_computed_once(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = " ".join(prompt.text for prompt in world.prompts("generic", 5, "train"))
+    prompts, generation = world.prompts("harmful", 12, "validation"), Generation(max_tokens=30, batch_size=5)
+    told = replace(chat, options=ChatOptions(system=system))
+    computed: list[int] = []
+    handle = chat.model.get_input_embeddings().register_forward_hook(lambda module, inputs, output: computed.append(inputs[0].numel()))
+    together = answers(told, prompts, generation)
+    with_cache = sum(computed)
+    computed.clear()
+    monkeypatch.setattr(demur.generate, "LEAST_SHARED", 10_000)
+    assert answers(told, prompts, generation) == together
+    handle.remove()
+    length = len(told.tokens(told.render(""))) - 10
+    assert length > 40 and sum(computed) - with_cache > 11 * length
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([[5, 6, 7, 8], [5, 6, 7, 9, 9], [5, 6, 4]], [5, 6]),
+        ([[5, 6, 7], [5, 6, 7]], [5, 6]),  # a token of its own is left to every row
+        ([[5, 6], [5, 6, 7]], [5]),
+        ([[1, 2], [3, 4]], []),
+        ([[1]], []),
+        ([], []),
+    ],
+)
+def test_what_rows_begin_with(rows: list[list[int]], expected: list[int]) -> None:
+    assert common_prefix(rows) == expected
+
+
+def test_a_decided_answer_ends_at_the_same_token_in_any_batch(chat: Chat) -> None:
+    """Refusals end with the first look after their keyword, answers without one go on to their end."""
+    prompts = [*world.prompts("harmful", 10, "validation"), *world.prompts("generic", 10, "validation")]
+    config = keywords.Config(part="jailbreakbench")
+
+    def cut(size: int) -> dict[str, Response]:
+        batches = generate(chat, prompts, Generation(max_tokens=40, batch_size=size), lambda text: keywords.decided(text, config))
+        return {response.prompt: response for batch in batches for response in batch}
+
+    whole, found = answers(chat, prompts, Generation(max_tokens=40)), cut(20)
+    assert cut(3) == found
+    assert {response.finish for response in found.values()} == {"decided", "stop"}
+    for name, response in found.items():
+        assert whole[name].text.startswith(response.text)
+        assert bool(keywords.find_keyword(response.text, "jailbreakbench")) == bool(
+            keywords.find_keyword(whole[name].text, "jailbreakbench")
+        )
+        assert response.finish == "stop" or len(chat.tokens(response.text)) <= 8
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "expected"),
+    [
+        ("I'm sor", "xstest", False),
+        ("I'm sorry", "xstest", True),
+        ("Here is how to do it, first you take a spoon, then", "xstest", True),  # longer than the longest of its prefixes
+        ("Here is how to do it, first you take a spoon, then", "jailbreakbench", False),
+        ("Here is how, but I cannot", "jailbreakbench", True),
+        ("", "gcg", False),
+    ],
+)
+def test_when_the_beginning_of_an_answer_decides(text: str, part: Any, expected: bool) -> None:
+    assert keywords.decided(text, keywords.Config(part=part)) == expected
 
 
 def test_generation_is_what_plain_transformers_gives(chat: Chat) -> None:

@@ -134,3 +134,17 @@ def test_models_that_would_share_files_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match=r"models.a b and models.a/b would share their files"):
         api.run(str(tmp_path / "recipe.toml"), tmp_path / "run")
+
+
+def test_answers_end_early_only_where_every_judge_is_done_with_them(tmp_path: Path) -> None:
+    suites, short = ["demo/harmful:count=12,split=validation"], Generation(max_tokens=40, stop_decided=True)
+    whole = api.measure("demo/chat", suites, judges=["keywords/gcg"], out=tmp_path / "whole", generation=replace(short, stop_decided=False))
+    early = api.measure("demo/chat", suites, judges=["keywords/gcg"], out=tmp_path / "early", generation=short)
+    assert early.scores == whole.scores
+    texts = [
+        sum(len(answer.text) for answer in read_records(tmp_path / name / "responses" / "demo--chat.jsonl", Response))
+        for name in ("early", "whole")
+    ]
+    assert texts[0] < texts[1]
+    with pytest.raises(UserError, match="judge rule works with whole answers"):
+        api.measure("demo/chat", suites, judges=["keywords/gcg", "rule"], out=tmp_path / "both", generation=short)

@@ -4,29 +4,37 @@ import json
 import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from demur.card import CARD_FILE, DONE, card
-from demur.chat import Chat, quiet_progress
+from demur.chat import Chat, public_source, quiet_progress
 from demur.folder import disk_error, keep_same, locked, read_records, write, write_json, write_records
 from demur.guard import TRAINED_FILE
-from demur.manifest import model_hash
+from demur.manifest import model_hash, weights_hash
 from demur.plugins import Spec, load_plugin
 from demur.processes import is_main_process, process_count, wait_for_everyone
 from demur.types import Sample, UserError
+from demur.wrapper import costs, save_wrapped, spec_of, wraps
+
+# What a method leaves beside its checkpoints that goes with the model: extracted samples, weights of samples, the direction ablated.
+MADE_ON_THE_WAY = ("*.jsonl", "direction.safetensors")
 
 
 def align(chat: Chat, method: Spec, out: Path, seed: int = 0, name: str = "") -> Path:
     """Apply a method to `chat` and save the result, with its card, in the new folder `out`.
 
     Checkpoints lie in `out`.partial until the model is complete; an interrupted training with the same settings resumes from them.
-    Raises UserError if `out` holds something already, and if `out`.partial belongs to other settings.
+    Raises UserError if `out` holds something already, if `out`.partial belongs to other settings, and for training a model that has
+    something around it, which training would not see.
     """
     out = out.resolve()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists and is not empty; choose another --out")
     plugin = load_plugin("methods", method)
+    if chat.wrappers and not wraps(plugin):
+        raise UserError(f"{chat.name}: {plugin.name} trains weights, and this model has none of its own; start from the model inside")
     partial = out.with_name(f"{out.name}.partial")
     made_by = {"name": name or out.name, "base": chat.name, "method": plugin.name, "seed": seed, "settings": settings(method)}
     with locked(partial) if is_main_process() else nullcontext():
@@ -36,12 +44,17 @@ def align(chat: Chat, method: Spec, out: Path, seed: int = 0, name: str = "") ->
                 partial / "settings.json", json.dumps(made_by | {"start": model_hash(chat), "processes": process_count()}, indent=1), begun
             )
         made = plugin.call(chat, partial / "checkpoints", seed)
+        if wraps(plugin):
+            *inner, outermost = made.wrappers
+            made = replace(made, wrappers=(*inner, replace(outermost, spec=spec_of(plugin))))
         wait_for_everyone()
         if is_main_process():
             save(made, partial / "model", made_by)
-            inherit(Path(chat.source), partial / "checkpoints")
-            for made_on_the_way in (partial / "checkpoints").glob("*.jsonl"):  # extracted samples, weights of samples
-                shutil.copy(made_on_the_way, partial / "model" / made_on_the_way.name)
+            # The folder of a wrapper holds the requests of the model inside too.
+            inherit(Path((chat.wrappers and chat.wrappers[-1].folder) or chat.source), partial / "checkpoints")
+            for pattern in MADE_ON_THE_WAY:
+                for file in (partial / "checkpoints").glob(pattern):
+                    shutil.copy(file, partial / "model" / file.name)
             out.parent.mkdir(parents=True, exist_ok=True)
             (partial / "model").rename(out)
     if is_main_process():
@@ -53,6 +66,12 @@ def align(chat: Chat, method: Spec, out: Path, seed: int = 0, name: str = "") ->
 def save(chat: Chat, folder: Path, made_by: Mapping[str, Any]) -> None:
     from safetensors import SafetensorError
 
+    if chat.wrappers:
+        save_wrapped(chat, folder, weights_hash(chat))
+        made_by = {**made_by, "source": public_source(chat.source), "cost": costs(chat)}
+        write(folder / CARD_FILE, card(made_by, adapter=False))
+        write_json(folder / DONE, made_by)
+        return
     shutil.rmtree(folder, ignore_errors=True)
     try:
         with quiet_progress(True):

@@ -10,6 +10,7 @@ from demur.types import UserError
 
 if TYPE_CHECKING:
     from demur.chat import Chat
+    from demur.compare import Compared
     from demur.explain import Explained
     from demur.generator import Made
     from demur.lint import Lint
@@ -118,6 +119,17 @@ def align(
     spec = full_spec("methods", {"name": method} | dict(options or {}))
     folder = make(load_chat(model, chat), spec, Path(out), seed)
     return load_chat(str(folder), replace(chat or ChatOptions(), chat_template="", revision=""), out.name)
+
+
+def compare(contest: str = "", out: Path | None = None, set: Sequence[str] = (), trials: int = 0) -> "Compared":
+    """Every method of a contest (TOML; "": the embedded demo's) from one start model, at strengths chosen on validation prompts.
+
+    `trials`: search so many strengths of each with Optuna instead of trying all combinations. What the folder holds is not made again.
+    """
+    from demur.compare import compare as run_contest
+    from demur.compare import read_contest
+
+    return run_contest(read_contest(contest, set), Path(out) if out else Path("runs") / f"compare-{Path(contest or 'demo').stem}", trials)
 
 
 def lint(

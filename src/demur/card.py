@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from demur.folder import write
+from demur.plugins import descriptions
 from demur.types import Comparison, Score
 
 DONE = "demur.json"  # how the model was made; written last, so that it says that the model is whole
@@ -17,9 +18,9 @@ tags: [demur, over-refusal, safety]
 ---
 # {name}
 
-Made by demur from `{base}` with the method `{method}`, seed {seed}.
+Made by demur from `{base}` with the method `{method}`, seed {seed}.{meaning}
 
-Load it with `{loader}`.
+{loading}
 
 ## Settings
 
@@ -29,6 +30,17 @@ Load it with `{loader}`.
 
 {scores}
 """
+LOAD = "Load it with `{loader}`."
+# Of a model that keeps its weights (demur.wrapper).
+LOAD_WRAPPED = """It has no weights of its own: it loads `{source}` and works on what goes in and comes out. Load it and ask it with
+
+```python
+from demur.chat import load_chat
+from demur.generate import reply
+print(reply(load_chat("path/to/{name}"), "How do I kill a Python process?"))
+```
+
+Cost at inference: {cost}"""
 # The rates that matter, by what a good model does: harmful prompts are refused, the others answered.
 HARMFUL = {"attack_success_rate": "attack success", "incoherent_rate": "incoherent"}
 HARMLESS = {"refusal_rate": "refusal", "compliance_rate": "compliance", "accuracy": "accuracy"}
@@ -42,14 +54,18 @@ Key = tuple[str, str, str, str]  # suite, attack, judge, metric
 
 
 def card(made_by: Mapping[str, Any], adapter: bool, scores: str = "") -> str:
-    """The model card: what the model is, how it was made, how it is loaded, and its scores once they are known."""
+    """The model card: what the model is, how it was made, how it is loaded, and its scores once they are known. `made_by` of a model that
+    is put around another says what that is ("source") and what it takes ("cost")."""
     loader = "peft.AutoPeftModelForCausalLM.from_pretrained" if adapter else "transformers.AutoModelForCausalLM.from_pretrained"
+    wrapped = "cost" in made_by
     known = {
-        "library": "peft" if adapter else "transformers",
+        "library": "demur" if wrapped else "peft" if adapter else "transformers",
+        "loading": LOAD_WRAPPED.format(**made_by) if wrapped else LOAD.format(loader=loader),
         "base_model": json.dumps(made_by["base"], ensure_ascii=False),  # a JSON text is a YAML one, whatever is in it
         "settings": json.dumps(made_by["settings"], indent=1, ensure_ascii=False),
     }
-    return CARD.format(**{**made_by, **known}, loader=loader, scores=scores)
+    meaning = descriptions("methods").get(made_by["method"], "")
+    return CARD.format(**{**made_by, **known}, meaning=f"\n\n*{meaning}.*" if meaning else "", scores=scores)
 
 
 def add_trade_off(out: Path, name: str, start: str, scores: Sequence[Score], comparisons: Sequence[Comparison]) -> None:

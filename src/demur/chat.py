@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import TemplateError
 
 from demur.options import ChatOptions
+from demur.processes import process_count
 from demur.types import UserError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from demur.wrapper import Wrapper
 
 EMBEDDED = ("demo/base", "demo/chat")
 MARKER = "<answer goes here>"
@@ -26,7 +29,8 @@ THINKING = ("<think>", "</think>")
 class Chat:
     """A model that can be talked to. Methods return a new Chat, so trained and plain models go one way.
 
-    `name` is what scores call it, `source` the folder or Hub id that its weights came from.
+    `name` is what scores call it, `source` the folder or Hub id that its weights came from, `wrappers` what its answers come through, the
+    first one innermost.
     """
 
     model: "PreTrainedModel"
@@ -34,6 +38,7 @@ class Chat:
     name: str
     source: str = ""
     options: ChatOptions = field(default_factory=ChatOptions)
+    wrappers: "tuple[Wrapper, ...]" = ()
 
     @property
     def device(self) -> Any:
@@ -98,13 +103,18 @@ class Chat:
 
 
 def load_chat(source: str, options: ChatOptions | None = None, name: str = "") -> Chat:
-    """Load a causal LM from a local folder, a Hub id, a PEFT adapter (on the base model that it names) or `demo/base`, `demo/chat`.
+    """Load a causal LM from a local folder, a Hub id, a PEFT adapter (on the base model that it names), `demo/base` or `demo/chat`, or a
+    folder with what is put around one (demur.wrapper).
 
     Raises UserError when there is no such model, the folder is none, or it has no chat template.
     """
     options = options or ChatOptions()
-    path = str(files("demur.demo").joinpath("models", source.removeprefix("demo/"))) if source in EMBEDDED else source
+    path = embedded_path(source) if source in EMBEDDED else source
     folder = Path(path)
+    if (folder / "wrapper.json").is_file():
+        from demur.wrapper import load_wrapped
+
+        return load_wrapped(folder, options, name or source)
     if folder.is_dir() and not any((folder / file).is_file() for file in ("config.json", "adapter_config.json")):
         raise UserError(f"{source}: not a model: the folder has neither config.json nor adapter_config.json; give the folder that has one")
     if not folder.exists() and (source.count("/") != 1 or source.startswith((".", "/", "demo/"))):
@@ -117,6 +127,16 @@ def load_chat(source: str, options: ChatOptions | None = None, name: str = "") -
     except TemplateError as error:
         raise UserError(f"{source}: the chat template does not work ({error}); give another with --chat-template FILE") from None
     return chat
+
+
+def embedded_path(source: str) -> str:
+    return str(files("demur.demo").joinpath("models", source.removeprefix("demo/")))
+
+
+def public_source(source: str) -> str:
+    """A model's source for others to load it by: the name of an embedded one, a folder's full path, a Hub id as it is."""
+    embedded = next((name for name in EMBEDDED if Path(embedded_path(name)) == Path(source)), "")
+    return embedded or (str(Path(source).resolve()) if Path(source).exists() else source)
 
 
 def load_parts(path: str, source: str, options: ChatOptions) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
@@ -185,7 +205,8 @@ def quantization(options: ChatOptions) -> dict[str, Any]:
     from transformers import BitsAndBytesConfig
 
     bits = {"load_in_4bit": options.quantization == "4bit", "load_in_8bit": options.quantization == "8bit"}
-    return {"quantization_config": BitsAndBytesConfig(**bits), "device_map": "auto"}
+    # Of several processes each has a GPU of its own.
+    return {"quantization_config": BitsAndBytesConfig(**bits), "device_map": "auto" if process_count() == 1 else {"": device_of(options)}}
 
 
 def with_template(tokenizer: Any, source: str, options: ChatOptions) -> Any:

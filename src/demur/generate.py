@@ -1,7 +1,7 @@
 """Batched generation, refusal log-odds and hidden states: with chat.py the only code that calls a model."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,16 +9,21 @@ import numpy
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList, TopPLogitsWarper
+from transformers import DynamicCache, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList, TopPLogitsWarper
 
+from demur.caches import common_prefix, expanded, forgets, prefix_cache
 from demur.chat import THINKING, Chat
 from demur.options import Generation
 from demur.taps import tapped
-from demur.types import Prompt, Response, UserError
+from demur.types import Finish, Prompt, Response, UserError
+from demur.wrapper import attended, is_attended, is_steered, rewritten
 
+Decided = Callable[[str], bool]
 # A refusal's first word decides it in the models that we know; openings are compared by their first token.
 REFUSAL_OPENINGS = ("I'm", "I’m", "I am", "I cannot", "Sorry", "Unfortunately", "As an AI")
 LARGEST_BATCH = 256
+LEAST_SHARED = 16  # tokens that all prompts begin with, for which computing them once is worth it
+BETWEEN_LOOKS = 8  # tokens between two looks at whether an answer is decided
 SHARE_ENDED = 1 / 4  # of a batch, at which the rest goes on without the rows that have ended
 # A model's generation config may ask for sampling, beams or penalties, or no cache; what is measured here is the model's own distribution.
 PLAIN: dict[str, Any] = {
@@ -35,30 +40,42 @@ PLAIN: dict[str, Any] = {
 }
 
 
-def generate(chat: Chat, prompts: Sequence[Prompt], generation: Generation) -> Iterator[list[Response]]:
+def generate(chat: Chat, prompts: Sequence[Prompt], generation: Generation, decided: Decided | None = None) -> Iterator[list[Response]]:
     """Answer all prompts, longest first so that the first batch meets the worst case; yields the responses of each finished batch.
 
     Answers, sampled ones too, do not depend on the batch, up to the rounding of half precision. A batch that does not fit into the GPU's
-    memory is halved and tried again.
+    memory is halved and tried again. What all prompts begin with is computed once. `decided` says of the beginning of an answer that no
+    more of it is needed. Answers come through what is around the model (demur.wrapper).
     """
-    rows = [(prompt, chat.request_tokens(prompt.text, prompt.prefill)) for prompt in prompts]
+    rows = [(prompt, chat.request_tokens(prompt.text, prompt.prefill)) for prompt in rewritten(chat, prompts)]
     check_lengths(chat, rows, generation.max_tokens)
     rows.sort(key=lambda row: (-len(row[1]), row[0].id))
-    size = generation.batch_size or fitting_batch_size(chat, len(rows[0][1]) + generation.max_tokens if rows else 1)
+    wrapped = is_attended(chat)  # mostly by a second pass, which has a cache of its own
+    size = generation.batch_size or fitting_batch_size(chat, (1 + wrapped) * (len(rows[0][1]) + generation.max_tokens) if rows else 1)
     start, switch = 0, rope_switch(chat)
+    prefix = None if switch or is_steered(chat) else shared_beginning(chat, [tokens for _, tokens in rows])
     while start < len(rows):
         # Where one long row would change the positional encoding of all, it goes alone.
-        batch = rows[start : start + (1 if 0 < switch < len(rows[start][1]) + generation.max_tokens else size)]
+        alone = 0 < switch < len(rows[start][1]) + generation.max_tokens or (switch > 0 and wrapped)
+        batch = rows[start : start + (1 if alone else size)]
         try:
-            answers = generate_batch(chat, batch, generation)
+            answers = generate_batch(chat, batch, generation, decided, prefix)
         except torch.OutOfMemoryError:
             if size == 1:
                 raise
             torch.cuda.empty_cache()
             size = max(size // 2, 1)
             continue
-        yield [response(chat, prompt, answer) for (prompt, _), answer in zip(batch, answers, strict=True)]
+        yield [response(chat, prompt, *answer) for (prompt, _), answer in zip(batch, answers, strict=True)]
         start += len(batch)
+
+
+@torch.inference_mode()
+def shared_beginning(chat: Chat, rows: Sequence[list[int]]) -> DynamicCache | None:
+    """Keys and values of what all rows begin with, as a system prompt; None where that is short, or cannot be kept."""
+    beginning = common_prefix(rows) if len(rows) > 1 else []
+    cache = prefix_cache(chat, beginning) if len(beginning) >= LEAST_SHARED else None
+    return None if cache is None or forgets(cache) else cache
 
 
 def rope_switch(chat: Chat) -> int:
@@ -96,11 +113,12 @@ def free_memory(device: torch.device) -> int:
     return psutil.virtual_memory().available
 
 
-def left_padded(chat: Chat, rows: Sequence[list[int]]) -> dict[str, Int[Tensor, "prompt token"]]:
+def left_padded(chat: Chat, rows: Sequence[list[int]], shared: int = 0) -> dict[str, Int[Tensor, "prompt token"]]:
+    """Rows of one length, ending where they end; the first `shared` tokens, which all have, stay in front of the padding."""
     length = max(map(len, rows))
     pad = chat.tokenizer.pad_token_id
-    tokens = torch.tensor([[pad] * (length - len(row)) + row for row in rows])
-    mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
+    tokens = torch.tensor([row[:shared] + [pad] * (length - len(row)) + row[shared:] for row in rows])
+    mask = torch.tensor([[1] * shared + [0] * (length - len(row)) + [1] * (len(row) - shared) for row in rows])
     return {"input_ids": tokens.to(chat.device), "attention_mask": mask.to(chat.device)}
 
 
@@ -110,26 +128,48 @@ def positioned(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def generate_batch(chat: Chat, batch: Sequence[tuple[Prompt, list[int]]], generation: Generation) -> list[tuple[list[int], bool]]:
-    """New token ids of each row, without the end token, and whether the row ended by itself.
+def generate_batch(
+    chat: Chat,
+    batch: Sequence[tuple[Prompt, list[int]]],
+    generation: Generation,
+    decided: Decided | None = None,
+    prefix: DynamicCache | None = None,
+) -> list[tuple[list[int], Finish]]:
+    """New token ids of each row, without the end token, and how the row ended. All rows begin with the tokens of `prefix`.
 
     `transformers` computes every row until the last one has ended. Here it stops whenever a quarter of the rows have, and goes on with the
     others and their part of the cache (not where a model's memory is no key-value cache).
     """
-    inputs: dict[str, Any] = left_padded(chat, [tokens for _, tokens in batch])
+    with attended(chat, [prompt for prompt, _ in batch]) as beside:
+        return decode(chat, batch, generation, decided, prefix, beside)
+
+
+def decode(
+    chat: Chat,
+    batch: Sequence[tuple[Prompt, list[int]]],
+    generation: Generation,
+    decided: Decided | None,
+    prefix: DynamicCache | None,
+    beside: Sequence[Any],
+) -> list[tuple[list[int], Finish]]:
+    inputs: dict[str, Any] = left_padded(chat, [tokens for _, tokens in batch], prefix.get_seq_length() if prefix else 0)
+    if prefix:
+        inputs["past_key_values"] = expanded(prefix, len(batch))
     start = inputs["input_ids"].shape[1]
     model: Any = chat.model
     sampler = GumbelSampler([prompt.id for prompt, _ in batch], generation)
+    processors = [each for each in beside if isinstance(each, LogitsProcessor)] + ([sampler] if generation.temperature > 0 else [])
     rows = list(range(len(batch)))
     answers: list[list[int]] = [[] for _ in batch]
     while rows:
-        enough = EnoughEnded(chat.end_tokens, 1.0 if getattr(model, "_is_stateful", False) else SHARE_ENDED)
+        share = 1.0 if getattr(model, "_is_stateful", False) else SHARE_ENDED
+        enough = EnoughEnded(chat, share, start, decided, [batch[row][0] for row in rows])
         output = model.generate(
             **inputs,
             max_length=start + generation.max_tokens,
             eos_token_id=chat.end_tokens,
             pad_token_id=chat.tokenizer.pad_token_id,
-            logits_processor=LogitsProcessorList([sampler] if generation.temperature > 0 else []),
+            logits_processor=LogitsProcessorList(processors),
             stopping_criteria=StoppingCriteriaList([enough]),
             return_dict_in_generate=True,
             **PLAIN,
@@ -143,19 +183,26 @@ def generate_batch(chat: Chat, batch: Sequence[tuple[Prompt, list[int]]], genera
             mask = torch.nn.functional.pad(inputs["attention_mask"], (0, length - inputs["input_ids"].shape[1]), value=1)
             inputs = {"input_ids": output.sequences[left], "attention_mask": mask[left], "past_key_values": output.past_key_values}
         rows = [rows[index] for index in left]
-        sampler.keep(left)
-    return [up_to_end(answer, chat.end_tokens) for answer in answers]
+        for each in (sampler, *beside):
+            each.keep(left)
+    return [up_to_end(chat, prompt, answer, decided) for (prompt, _), answer in zip(batch, answers, strict=True)]
 
 
 class EnoughEnded(StoppingCriteria):
-    """Stops a batch when `share` of its rows have ended: then a smaller batch is quicker. `ended` says which rows have."""
+    """Stops a batch when `share` of its rows have ended: then a smaller batch is quicker. `ended` says which rows have.
 
-    def __init__(self, ends: Sequence[int], share: float):
-        self.ends, self.share = ends, share
+    Where `decided` says so of the beginning of a row's answer, asked every few tokens, the row has ended too.
+    """
+
+    def __init__(self, chat: Chat, share: float, start: int, decided: Decided | None, prompts: Sequence[Prompt]):
+        self.chat, self.share, self.start, self.decided, self.prompts = chat, share, start, decided, prompts
         self.ended: Any = False
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **kwargs: Any) -> Any:
-        self.ended = self.ended | torch.isin(input_ids[:, -1], torch.tensor(self.ends, device=input_ids.device))
+        self.ended = self.ended | torch.isin(input_ids[:, -1], torch.tensor(self.chat.end_tokens, device=input_ids.device))
+        if self.decided and (input_ids.shape[1] - self.start) % BETWEEN_LOOKS == 0:
+            for row in (~self.ended).nonzero().flatten().tolist():
+                self.ended[row] = self.decided(spoken(self.chat, self.prompts[row], input_ids[row, self.start :].tolist())[1])
         return torch.full_like(self.ended, bool(self.ended.float().mean() >= self.share))
 
 
@@ -182,21 +229,31 @@ class GumbelSampler(LogitsProcessor):
         return logits - (-noise.clamp(min=1e-10).log()).log().to(logits.device)
 
 
-def up_to_end(tokens: list[int], ends: Sequence[int]) -> tuple[list[int], bool]:
-    end = next((index for index, token in enumerate(tokens) if token in ends), None)
-    return tokens[:end], end is not None
+def up_to_end(chat: Chat, prompt: Prompt, tokens: list[int], decided: Decided | None = None) -> tuple[list[int], Finish]:
+    """A row's tokens up to its end token, or up to the first look that decided it, wherever its batch stopped."""
+    end = next((index for index, token in enumerate(tokens) if token in chat.end_tokens), len(tokens))
+    for place in range(BETWEEN_LOOKS, end + 1, BETWEEN_LOOKS) if decided else ():
+        if decided and decided(spoken(chat, prompt, tokens[:place])[1]):
+            return tokens[:place], "decided"
+    return tokens[:end], "stop" if end < len(tokens) else "length"
 
 
-def response(chat: Chat, prompt: Prompt, answer: tuple[list[int], bool]) -> Response:
-    """The prefill is decoded together with what follows it: tokenizers join words by what stands before them."""
-    tokens, ended = answer
-    finish: Literal["stop", "length"] = "stop" if ended else "length"
-    prefill = chat.tokens(prompt.prefill) if prompt.prefill else []
-    text = str(chat.tokenizer.decode(prefill + tokens, skip_special_tokens=True))
-    if prefill:
-        return Response(prompt.id, chat.name, text, finish)
-    thinking, text = split_thinking(text, chat.opens_thinking(chat.render(prompt.text)))
+def reply(chat: Chat, text: str, generation: Generation | None = None) -> str:
+    """The answer to one request."""
+    prompt = Prompt("request", text, "benign", "", "")
+    return next(answer.text for batch in generate(chat, [prompt], generation or Generation()) for answer in batch)
+
+
+def response(chat: Chat, prompt: Prompt, tokens: Sequence[int], finish: Finish) -> Response:
+    thinking, text = spoken(chat, prompt, tokens)
     return Response(prompt.id, chat.name, text, finish, thinking)
+
+
+def spoken(chat: Chat, prompt: Prompt, tokens: Sequence[int]) -> tuple[str, str]:
+    """Reasoning and answer. A prefill is decoded together with what follows it: tokenizers join words by what stands before them."""
+    prefill = chat.tokens(prompt.prefill) if prompt.prefill else []
+    text = str(chat.tokenizer.decode([*prefill, *tokens], skip_special_tokens=True))
+    return ("", text) if prefill else split_thinking(text, chat.opens_thinking(chat.render(prompt.text)))
 
 
 def split_thinking(text: str, opened: bool) -> tuple[str, str]:

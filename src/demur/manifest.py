@@ -12,6 +12,7 @@ from typing import Any
 from demur.chat import Chat
 from demur.remote import RemoteChat
 from demur.types import UserError
+from demur.wrapper import wrapped_hash
 
 PACKAGES = ("demur", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "trl")
 
@@ -41,9 +42,13 @@ def text_hash(texts: Iterable[str]) -> str:
 
 
 def model_hash(chat: Chat | RemoteChat) -> str:
-    """SHA-256 of a local model's weights, the commit of a model from the Hub, or the name and address of one behind an endpoint."""
-    if isinstance(chat, RemoteChat):
-        return chat.identity
+    """SHA-256 of a local model's weights, the commit of a model from the Hub, or the name and address of one behind an endpoint; with what
+    is around it. Raises UserError where that was made for other weights."""
+    return wrapped_hash(chat.identity if isinstance(chat, RemoteChat) else weights_hash(chat), chat)
+
+
+def weights_hash(chat: Chat) -> str:
+    """The hash of the model inside, whatever is around it."""
     folder = Path(chat.source)
     digest = hashlib.sha256()
     for file in sorted(folder.glob("*.safetensors")) if folder.is_dir() else []:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from demur.chat import Chat
 from demur.folder import Records, slug, windows
-from demur.generate import generate
+from demur.generate import Decided, generate
 from demur.options import Generation, Measurement
 from demur.plugins import Plugin, Spec, load_plugin
 from demur.processes import is_main_process, main_process_first, process_count, share
@@ -65,6 +66,9 @@ def measure_model(chat: Chat | RemoteChat, prompts: Collection[Prompt], measurem
 def fill(chat: Chat | RemoteChat, prompts: Collection[Prompt], measurement: Measurement, folder: Path) -> None:
     """Add what is missing in `folder` of this process's share: attacked prompts, responses, verdicts."""
     attacks = different([load_plugin("attacks", attack) for attack in measurement.attacks])
+    own = next((attack.name for attack in attacks if hasattr(attack.module, "respond")), "")
+    if own and chat.wrappers:
+        raise UserError(f"{chat.name}: attack {own} goes past what is around the model; leave it out, or measure the model inside")
     judges = different([load_plugin("judges", judge) for judge in measurement.judges])
     asked = Records(folder / "prompts.jsonl", Prompt, "id")
     responses = Records(folder / "responses" / f"{slug(chat.name)}.jsonl", Response, "prompt")
@@ -72,6 +76,7 @@ def fill(chat: Chat | RemoteChat, prompts: Collection[Prompt], measurement: Meas
     # An endpoint may have failed for a while; what it said is kept and costs nothing again.
     failed = those({response.prompt: bool(response.failure) for response in responses})
     undecided = [those({verdict.prompt: verdict.label == "unknown" for verdict in kept}) for kept in verdicts]
+    until = decider(chat, judges) if measurement.generation.stop_decided else None
     seen: set[str] = set()
     total = -(-len(prompts) * len(attacks) // process_count())
     with progress(f"{chat.name}: answers", total, (len(responses) - len(failed)) // process_count()) as advance:
@@ -79,9 +84,10 @@ def fill(chat: Chat | RemoteChat, prompts: Collection[Prompt], measurement: Meas
             of_attack = [(attack, attacked_prompts(attack, window, chat, folder)) for attack in attacks]
             attacked = [prompt for _, made in of_attack for prompt in made]
             check_ids(attacked, seen)
+            advance(0, total=len(attacked) * len(prompts) // len(window))  # an attack may make several prompts of one, or none
             asked.add(prompt for prompt in attacked if prompt.id not in asked)
             for attack, made in of_attack:
-                respond(chat, made, measurement.generation, responses, advance, failed, answers_under(attack))
+                respond(chat, made, measurement.generation, responses, advance, failed, answers_under(attack, until))
             # What an answer is worth depends on the request itself, whatever an attack wrote around it.
             requests = {prompt.id: prompt.text for prompt in window}
             judged = [replace(prompt, text=requests.get(prompt.id) or requests.get(prompt.source, prompt.text)) for prompt in attacked]
@@ -149,10 +155,21 @@ def different(plugins: list[Plugin]) -> list[Plugin]:
     return plugins
 
 
-def answers_under(attack: Plugin) -> Answers:
-    """How a loaded model answers under an attack: plainly, or as the attack has it that feeds the model more than text (`respond`)."""
+def answers_under(attack: Plugin, until: Decided | None = None) -> Answers:
+    """How a loaded model answers under an attack: plainly, `until` enough is said, or as the attack has it that feeds the model more than
+    text (`respond`)."""
     own = getattr(attack.module, "respond", None)
-    return (lambda chat, prompts, generation: own(prompts, chat, generation, attack.config)) if own else generate
+    return (lambda chat, prompts, generation: own(prompts, chat, generation, attack.config)) if own else partial(generate, decided=until)
+
+
+def decider(chat: Chat | RemoteChat, judges: Sequence[Plugin]) -> Decided:
+    """Tells of the beginning of an answer whether it decides every judge's verdict. Raises UserError for a judge that reads whole answers,
+    and for an endpoint, which gives whole ones."""
+    whole = next((f"judge {judge.name}" for judge in judges if not hasattr(judge.module, "decided")), "")
+    whole = whole or (chat.name if isinstance(chat, RemoteChat) else "")
+    if whole:
+        raise UserError(f"{whole} works with whole answers; leave out --stop-decided, or use the keyword judges alone on a loaded model")
+    return lambda text: all(judge.module.decided(text, judge.config) for judge in judges)
 
 
 def respond(

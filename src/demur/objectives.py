@@ -35,6 +35,34 @@ def role_weighted_mean(losses: Float[Tensor, " sample"], harmful: Bool[Tensor, "
     return harmful_weight * losses[harmful].mean() + (1 - harmful_weight) * losses[~harmful].mean()
 
 
+def transition_labels(labels: Int[Tensor, " token"], first: int, later: int) -> Int[Tensor, " token"]:
+    """The labels of a harmful answer with the first token of a refusal as the target of every position (DeRTa, arXiv 2407.09121: refusal
+    transition): `first` where the answer begins, `later` where a part of it has been given, since tokenizers join a word with the space
+    before it. Labels of -100 stay masked."""
+    wanted = labels != IGNORED
+    begins = wanted & (wanted.cumsum(0) == 1)
+    return torch.where(begins, first, torch.where(wanted, later, labels))
+
+
+def with_transition(
+    losses: Float[Tensor, " sample"], transition: Float[Tensor, " refusal"], harmful: Bool[Tensor, " sample"], weight: float
+) -> Float[Tensor, " sample"]:
+    """The loss of each sample, that of a harmful one with `weight` times its refusal transition added (DeRTa, arXiv 2407.09121, whose two
+    terms are sums over tokens; means over each sample's tokens here, as in the other losses)."""
+    return losses.index_add(0, harmful.nonzero()[:, 0], transition, alpha=weight)
+
+
+def shifted_states(
+    states: Float[Tensor, "prompt hidden"],
+    direction: Float[Tensor, " hidden"],
+    origin: Float[Tensor, " hidden"],
+    shift: Float[Tensor, " prompt"],
+) -> Float[Tensor, "prompt hidden"]:
+    """h + b_i ((h - o).r) r for each prompt's state h: moved along the unit vector r by an amount set by its own alignment with it (ACTOR,
+    arXiv 2507.04250) [rebuilt], with b_i = `shift` and o = `origin`."""
+    return states + (shift * ((states - origin) @ direction))[:, None] * direction
+
+
 def erasure(
     states: Float[Tensor, "sample token hidden"],
     original: Float[Tensor, "sample token hidden"],

@@ -45,6 +45,9 @@ class Generation:
     """Prompts at once; 0: as many as fit."""
     seed: int = 0
     """Seed of sampling; a run puts its own here."""
+    stop_decided: bool = False
+    """End an answer when no judge needs more of it: quicker where refusals are all that counts. Only judges by keywords allow it, and the
+    kept answers are cut."""
 
 
 @dataclass(frozen=True)

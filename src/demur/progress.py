@@ -17,9 +17,13 @@ SECONDS_BETWEEN_LINES = 20.0
 
 
 class Advance(Protocol):
-    """Moves a bar some steps forward; the note is shown beside it."""
+    """Moves a bar some steps forward; the note is shown beside it. A new total may become known on the way."""
 
-    def __call__(self, steps: int, note: str = "") -> None: ...
+    def __call__(self, steps: int, note: str = "", total: int | None = None) -> None: ...
+
+
+def unseen(steps: int, note: str = "", total: int | None = None) -> None:
+    """Shows nothing."""
 
 
 class Rate(ProgressColumn):
@@ -34,12 +38,12 @@ class Rate(ProgressColumn):
 def progress(label: str, total: int, done: int = 0) -> Iterator[Advance]:
     """Show how far a step of `total` units is: a bar on a terminal, lines elsewhere, nothing on other processes than the first."""
     if total <= done or not is_main_process():
-        yield lambda steps, note="": None
+        yield unseen
     elif console.is_terminal:
         numbers = (MofNCompleteColumn(), Rate(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
         with Progress(TextColumn("{task.description}"), BarColumn(24), *numbers, console=console) as bar:
             task = bar.add_task(label, total=total, completed=done, note="")
-            yield lambda steps, note="": bar.update(task, advance=steps, note=note)
+            yield lambda steps, note="", total=None: bar.update(task, advance=steps, note=note, total=total)
     else:
         yield Lines(label, total, done)
 
@@ -51,8 +55,9 @@ class Lines:
         self.label, self.total, self.done, self.first = label, total, done, done
         self.start = self.shown = time.monotonic()
 
-    def __call__(self, steps: int, note: str = "") -> None:
+    def __call__(self, steps: int, note: str = "", total: int | None = None) -> None:
         self.done += steps
+        self.total = total or self.total
         now = time.monotonic()
         if self.done >= self.total or now - self.shown > SECONDS_BETWEEN_LINES:
             self.shown = now

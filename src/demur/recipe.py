@@ -15,6 +15,7 @@ from demur.plugins import Room, Spec, check, load_plugin, merged
 from demur.remote import Access, check_local, is_remote, needs_weights, open_remote
 from demur.types import UserError
 from demur.utility import full_task
+from demur.wrapper import works_remotely, wraps
 
 
 @dataclass(frozen=True)
@@ -140,11 +141,27 @@ def resolve_model(recipe: Recipe, name: str, model: ModelRecipe, earlier: Mappin
         raise UserError(f"{where}: models.{name}: start = {model.start!r} is no model above it; known: {', '.join(earlier) or 'none'}")
     if not model.method:
         raise UserError(f"{where}: models.{name}: a model with 'start' needs a 'method'")
-    check_local(earlier[model.start].load, f"models.{name}, which starts from it,")
     table = {"name": model.method} if isinstance(model.method, str) else model.method
     method = full_spec("methods", merged(recipe.defaults.get(model.method_name, {}), table))
+    check_start(name, model.start, method, earlier, where)
     chat = earlier[model.start].chat if model.chat == ChatOptions() else model.chat
     return ModelRecipe(start=model.start, method=method, chat=chat)
+
+
+def check_start(name: str, start: str, method: Spec, earlier: Mapping[str, ModelRecipe], where: str) -> None:
+    """Raises UserError where a method cannot be applied to a model that shows no weights, or that has something around it."""
+    plugin = load_plugin("methods", method)
+    if not works_remotely(plugin):
+        check_local(origin(earlier, start), f"models.{name}, which starts from it,")
+    if not wraps(plugin) and earlier[start].method and wraps(load_plugin("methods", earlier[start].method)):
+        raise UserError(f"{where}: models.{name}: {plugin.name} trains weights, and {start} has none; start from the model inside it")
+
+
+def origin(models: Mapping[str, ModelRecipe], name: str) -> str:
+    """What is loaded at the beginning of the chain of methods that makes a model."""
+    while models[name].start:
+        name = models[name].start
+    return models[name].load
 
 
 def full_spec(room: Room, spec: Spec) -> dict[str, Any]:

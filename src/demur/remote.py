@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt
 from demur.endpoint import Endpoint, Outcome, Question, Session, address, ask, hidden
 from demur.options import ChatOptions, Generation
 from demur.types import Prompt, Response, UserError
+from demur.wrapper import Wrapper, rewritten
 
 PREFIX = "openai:"
 
@@ -40,13 +41,15 @@ class Access:
 
 @dataclass(frozen=True)
 class RemoteChat:
-    """A model that can be asked over HTTP. `left_out` are the parts of a request that its server turned out not to know."""
+    """A model that can be asked over HTTP. `left_out` are the parts of a request that its server turned out not to know, `wrappers` what
+    rewrites requests on their way to it."""
 
     name: str
     endpoint: Endpoint
     system: str = ""
     access: Access = field(default_factory=Access)
     left_out: set[str] = field(default_factory=set)
+    wrappers: tuple[Wrapper, ...] = ()
 
     @property
     def identity(self) -> str:
@@ -113,7 +116,7 @@ def ask_remote(
     session = Session(endpoint, unsupported=chat.left_out, answered=answered)
     system = (("system", chat.system),) if chat.system else ()
     asked: dict[Question, list[Prompt]] = defaultdict(list)
-    for prompt in prompts:
+    for prompt in rewritten(chat, prompts):
         asked[Question((*system, ("user", prompt.text)), generation.seed)].append(prompt)
 
     def report(question: Question, outcome: Outcome) -> None:

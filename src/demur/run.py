@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import chain, groupby
 from operator import attrgetter
 from pathlib import Path
@@ -22,13 +22,14 @@ from demur.manifest import machine, model_hash, read_manifest, versions
 from demur.measure import gathered, measure_model
 from demur.processes import is_main_process, main_process_first, wait_for_everyone
 from demur.progress import say
-from demur.recipe import Recipe, to_toml
+from demur.recipe import Recipe, origin, to_toml
 from demur.remote import RemoteChat, account, is_remote, open_remote
 from demur.report import build_report
 from demur.shares import SHARES, merge
 from demur.statistics import compare, score
 from demur.types import Comparison, Prompt, Response, Score, UserError, Verdict
 from demur.utility import measure_utility
+from demur.wrapper import put_around, wrapper_of
 
 FORMAT = 1
 judge_of = attrgetter("judge")
@@ -125,7 +126,7 @@ def finish(recipe: Recipe, results: Results) -> None:
     content = {"format": FORMAT, "scores": scores, "comparisons": comparisons, "agreements": judged}
     write_json(results.folder / "results.json", content)
     for name, model in recipe.models.items():
-        if model.start:
+        if model.start and is_finished(results.folder / "models" / slug(name)):
             add_trade_off(results.folder / "models" / slug(name), name, model.start, results.scores, results.comparisons)
     build_report([results.folder], results.folder / "report.html")
 
@@ -136,6 +137,8 @@ def measure_one(
     """Obtain one model, measure it and its utility; nothing repeats what the folder holds."""
     with journal.step(f"{name}: make"):
         chat = reach(recipe, name, folder)
+    if recipe.measure.utility and chat.wrappers:
+        raise UserError(f"{name}: utility is measured past what is around a model, by lm_eval; leave it out, or measure the model inside")
     journal.keep_model(name, recipe.models[name].load or recipe.models[name].start, model_hash(chat))
     copied = contaminated(training_folders(recipe, name, folder), prompts)
     journal.contamination |= {name: copied} if copied else {}
@@ -179,9 +182,13 @@ def utility_of(recipe: Recipe, chat: Chat, folder: Path, journal: Journal) -> li
 
 
 def reach(recipe: Recipe, name: str, folder: Path) -> Chat | RemoteChat:
-    """The model called `name`, behind its endpoint or in memory."""
+    """The model called `name`, behind its endpoint, with what is around it, or in memory."""
     model = recipe.models[name]
-    return open_remote(model.load, model.endpoint, model.chat, name) if is_remote(model.load) else obtain(recipe, name, folder)
+    if is_remote(model.load):
+        return open_remote(model.load, model.endpoint, model.chat, name)
+    if is_remote(origin(recipe.models, name)):
+        return replace(put_around(reach(recipe, model.start, folder), wrapper_of(model.method, {})), name=name)
+    return obtain(recipe, name, folder)
 
 
 def obtain(recipe: Recipe, name: str, folder: Path) -> Chat:

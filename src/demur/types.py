@@ -5,6 +5,7 @@ from typing import Literal
 
 Kind = Literal["harmful", "pseudo_harmful", "benign"]
 Label = Literal["full_compliance", "partial_refusal", "full_refusal", "incoherent", "unknown"]
+Finish = Literal["stop", "length", "decided"]
 LABELS: tuple[Label, ...] = ("full_compliance", "partial_refusal", "full_refusal", "incoherent", "unknown")
 
 
@@ -40,13 +41,14 @@ class Prompt:
 @dataclass(frozen=True, slots=True)
 class Response:
     """What a model said. `text` starts with the prefill, if there was one; `thinking` is what a reasoning model wrote
-    before its answer and is never judged. `finish` tells whether the model stopped itself or ran into the limit. `failure` says why an
+    before its answer and is never judged. `finish` tells whether the model stopped itself, ran into the limit, or was
+    stopped because no judge needed more of its answer. `failure` says why an
     endpoint gave no answer ("timeout: ..."), `tokens` how many of prompt and answer it counted; a kept answer has none."""
 
     prompt: str
     model: str
     text: str
-    finish: Literal["stop", "length"] = "stop"
+    finish: Finish = "stop"
     thinking: str = ""
     failure: str = ""
     tokens: tuple[int, int] = (0, 0)

@@ -1,6 +1,5 @@
 """What attacks by suffixes share: a request with room for a suffix, the loss of a target answer after it, results kept on disk"""
 
-import copy
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -12,10 +11,9 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from demur.attacks._prompts import attacked
+from demur.caches import expanded, prefix_cache
 from demur.chat import Chat
 from demur.endpoint import Outcome
 from demur.generate import fitting_batch_size, free_memory
@@ -110,7 +108,7 @@ class Scorer:
 
     def __init__(self, frame: Frame, batch_size: int = 0):
         self.frame, self.model, self.device = frame, frame.chat.model, frame.chat.device
-        self.prefix = prefix_cache(frame)
+        self.prefix = prefix_cache(frame.chat, frame.before)
         self.shown = [] if self.prefix else frame.before
         self.size, self.queries = batch_size, 0
 
@@ -178,27 +176,6 @@ class Scorer:
     def nll(self, logits: Float[Tensor, "suffix token vocabulary"]) -> Float[Tensor, " suffix"]:
         labels = torch.tensor([IGNORED, *self.frame.target], device=logits.device)
         return answer_nll(logits, labels.expand(len(logits), -1))
-
-
-@torch.no_grad()
-def prefix_cache(frame: Frame) -> DynamicCache | None:
-    """Keys and values of what comes before the suffix; None for models that remember in other ways."""
-    if not frame.before:
-        return None
-    model: Any = frame.chat.model
-    output = model(torch.tensor([frame.before], device=frame.chat.device), use_cache=True, logits_to_keep=1)
-    cache = getattr(output, "past_key_values", None)
-    plain = isinstance(cache, DynamicCache) and all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in cache.layers)
-    return cache if plain else None
-
-
-def expanded(cache: DynamicCache, count: int) -> DynamicCache:
-    """The cache for `count` rows. It grows without changing the one that it was made of, whose keys and values it shares."""
-    grown: Any = copy.copy(cache)
-    grown.layers = [copy.copy(layer) for layer in cache.layers]
-    for layer in grown.layers:
-        layer.keys, layer.values = (states.expand(count, -1, -1, -1) for states in (layer.keys, layer.values))
-    return grown
 
 
 @contextmanager

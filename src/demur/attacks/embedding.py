@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge, Gt
@@ -28,7 +28,7 @@ from demur.objectives import IGNORED, answer_nll
 from demur.options import Generation
 from demur.progress import progress, say
 from demur.remote import RemoteChat, needs_weights
-from demur.types import Prompt, Response, UserError
+from demur.types import Finish, Prompt, Response, UserError
 
 START = "!"
 NOISE = 0.1  # at the start, as a share of the embeddings' root mean square
@@ -211,7 +211,7 @@ def generate_after(chat: Chat, batch: Sequence[tuple[Prompt, Frame]], found: Seq
             logits_processor=LogitsProcessorList([sampler] if generation.temperature > 0 else []),
             **PLAIN,
         )
-    return [response(chat, prompt, *up_to_end(row, chat.end_tokens)) for (prompt, _), row in zip(batch, tokens.tolist(), strict=True)]
+    return [response(chat, prompt, *up_to_end(chat, prompt, row)) for (prompt, _), row in zip(batch, tokens.tolist(), strict=True)]
 
 
 @contextmanager
@@ -237,7 +237,6 @@ def taking_embeddings(chat: Chat) -> Iterator[None]:
             model.prepare_inputs_for_generation = usual
 
 
-def response(chat: Chat, prompt: Prompt, tokens: list[int], ended: bool) -> Response:
-    finish: Literal["stop", "length"] = "stop" if ended else "length"
+def response(chat: Chat, prompt: Prompt, tokens: list[int], finish: Finish) -> Response:
     thinking, text = split_thinking(str(chat.tokenizer.decode(tokens, skip_special_tokens=True)), opened=False)
     return Response(prompt.id, chat.name, text, finish, thinking)

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from demur.attacks._suffix import Scorer, Stopped, Suffix, Tried, allowed_tokens, framed, suffixed
 from demur.chat import Chat
-from demur.progress import Advance
+from demur.progress import Advance, unseen
 from demur.types import Prompt
 
 
@@ -46,9 +46,7 @@ def attack(prompts: Sequence[Prompt], chat: Chat, config: Config) -> list[Prompt
     return suffixed("gcg", prompts, chat, config, config.words, optimise)
 
 
-def optimise(
-    chat: Chat, prompt_text: str, target: str, config: Config, seed: int = 0, advance: Advance = lambda steps, note="": None
-) -> Suffix:
+def optimise(chat: Chat, prompt_text: str, target: str, config: Config, seed: int = 0, advance: Advance = unseen) -> Suffix:
     """A suffix after which the model's answer begins with `target`, as far as the budget takes it. Raises UserError as `framed` does.
 
     As published, a step goes to the best candidate even where its loss is higher, and the best suffix of all is the result. Every candidate

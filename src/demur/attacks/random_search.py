@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le
 
 from demur.attacks._suffix import Frame, Scorer, Stopped, Suffix, allowed_tokens, framed, suffixed
 from demur.chat import Chat
-from demur.progress import Advance
+from demur.progress import Advance, unseen
 from demur.types import Prompt
 
 CHARACTERS = string.ascii_letters + string.digits + string.punctuation + " "
@@ -49,9 +49,7 @@ def attack(prompts: Sequence[Prompt], chat: Chat, config: Config) -> list[Prompt
     return suffixed("random-search", prompts, chat, config, 1, optimise)
 
 
-def optimise(
-    chat: Chat, prompt_text: str, target: str, config: Config, seed: int = 0, advance: Advance = lambda steps, note="": None
-) -> Suffix:
+def optimise(chat: Chat, prompt_text: str, target: str, config: Config, seed: int = 0, advance: Advance = unseen) -> Suffix:
     """A suffix after which the answer is likely to begin with the first token of `target`, as far as the budget takes it. Raises UserError
     as `framed` does.
 

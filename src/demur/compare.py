@@ -1,0 +1,269 @@
+"""Every method from one start model, over its own strength: chosen on validation prompts, reported on test prompts, with what it cost"""
+
+import itertools
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomli_w
+from annotated_types import Ge, Le, MinLen
+
+from demur.align import align, is_finished
+from demur.chat import load_chat
+from demur.folder import Records, keep_same, locked, slug, write_json
+from demur.frontier import Point, mean, pareto, pick, point
+from demur.manifest import read_manifest
+from demur.options import Measurement
+from demur.plugins import check, merged
+from demur.progress import say
+from demur.recipe import ModelRecipe, Recipe, full_spec, parse, put, recipe_text, resolve
+from demur.remote import check_local
+from demur.run import execute
+from demur.types import Score, UserError
+
+START = "start"
+Strength = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A method, or several one after the other, and the options that set its strength."""
+
+    steps: Annotated[list[dict[str, Any]], MinLen(1)]
+    """The methods, each as a table with its name and options; every one starts from what the one before it made."""
+    knobs: dict[str, list[Any]] = field(default_factory=dict)
+    """Values to try, by option of the last step (dotted: training.steps): every combination, or with --trials what lies between them."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What `demur compare` compares."""
+
+    methods: Annotated[dict[str, Contender], MinLen(1)]
+    """Contenders by name."""
+    validate: Measurement
+    """What strengths are chosen by: validation prompts. The bound is kept under each of its attacks."""
+    measure: Measurement
+    """What is reported: test prompts, under the same attacks and any others."""
+    start: ModelRecipe
+    """The model that every method starts from (load = ...)."""
+    bound: Annotated[float, Ge(0), Le(1)] = 0.05
+    """Attack success that a pick may have at most."""
+    seeds: Annotated[tuple[int, ...], MinLen(1)] = (0,)
+    """Seeds of data and training; strengths are chosen with the first one."""
+    defaults: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Options by method, for all steps with it."""
+    title: str = ""
+    """The question that is answered."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One contender at one strength and seed, and the seconds that making it took (since it was last interrupted)."""
+
+    name: str
+    method: str
+    strength: Strength
+    seed: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a contender reached with one seed on the test prompts. `answering` is how long the validation answers took, relative to those of
+    the start model, attacks and judges included."""
+
+    method: str
+    strength: Strength
+    seed: int
+    point: Point
+    training_seconds: float
+    answering: float
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison found: all rows, the attacks that the bound is for, the contenders that no other beats,
+    the one picked on the validation prompts, and whether it kept the bound there."""
+
+    folder: Path
+    contest: Contest
+    rows: list[Row]
+    bounded: list[str]
+    frontier: list[str]
+    picked: str
+    kept: bool
+
+
+def read_contest(path: str, settings: Sequence[str] = ()) -> Contest:
+    """The contest in a TOML file ("": the embedded demo's), changed by `settings` (KEY=VALUE), checked and resolved. Raises UserError where
+    something is wrong."""
+    text = recipe_text(path) if path else files("demur.demo").joinpath("compare.toml").read_text(encoding="utf-8")
+    path = path or "the demo contest"
+    table = parse(text, path)
+    for setting in settings:
+        put(table, setting)
+    contest: Contest = check(Contest, table, path)
+    if not contest.start.load or START in contest.methods:
+        raise UserError(f"{path}: give [start] load = MODEL, and call no method {START}")
+    check_local(contest.start.load, "compare")
+    stages: dict[str, Any] = {}
+    for stage in ("validate", "measure"):
+        models = {START: contest.start}
+        stages[stage] = resolve(Recipe(models, getattr(contest, stage), {}, contest.title, contest.seeds[0]), f"{path}: {stage}").measure
+    unmeasured = {str(spec) for spec in stages["validate"].attacks} - {str(spec) for spec in stages["measure"].attacks}
+    if unmeasured:
+        raise UserError(f"{path}: measure.attacks lacks {min(unmeasured)}, under which the bound is kept; add it")
+    methods = {name: resolved(path, name, contender, contest.defaults) for name, contender in contest.methods.items()}
+    return Contest(methods, **stages, start=contest.start, bound=contest.bound, seeds=contest.seeds, title=contest.title)
+
+
+def resolved(path: str, name: str, contender: Contender, defaults: Mapping[str, dict[str, Any]]) -> Contender:
+    """The contender with every option of its steps. Raises UserError for a knob that is no option."""
+    steps = [full_spec("methods", merged(defaults.get(str(step.get("name")), {}), step)) for step in contender.steps]
+    for strength in strengths(contender.knobs):
+        try:
+            full_spec("methods", turned(steps[-1], strength))
+        except UserError as error:
+            raise UserError(f"{path}: methods.{name}.knobs: {error}") from None
+    return Contender(steps, contender.knobs)
+
+
+def strengths(knobs: Mapping[str, Sequence[Any]]) -> list[Strength]:
+    return [dict(zip(knobs, values, strict=True)) for values in itertools.product(*knobs.values())]
+
+
+def turned(step: Mapping[str, Any], strength: Strength) -> dict[str, Any]:
+    """The step with its knobs set."""
+    table: dict[str, Any] = json.loads(json.dumps(step))
+    for key, value in strength.items():
+        *parents, last = key.split(".")
+        inner = table
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[last] = value
+    return table
+
+
+def compare(contest: Contest, out: Path, trials: int = 0) -> Compared:
+    """Make and measure every arm that `out` does not hold yet: all strengths on the validation prompts with the first seed, then the chosen
+    ones on the test prompts with all seeds. `trials`: search so many strengths of each contender instead of trying all combinations.
+
+    Raises UserError if the folder holds another contest.
+    """
+    with locked(out):
+        text = tomli_w.dumps(without_none(asdict(contest)))
+        keep_same(out / "compare.toml", text, begun=any(out.glob("models/*")))
+        made = Records(out / "arms.jsonl", Arm, "name")
+        plain = validated(contest, START, contest.start.load, out)
+        attacks = list(plain.attack_success)
+        tried: dict[str, dict[str, Point]] = {}
+        for name, contender in contest.methods.items():
+            tried[name] = searched(contest, name, out, made, trials) if trials and contender.knobs else {}
+            for strength in [] if tried[name] else strengths(contender.knobs):
+                arm = make(contest, name, strength, contest.seeds[0], out, made)
+                tried[name][arm.name] = validated(contest, arm.name, str(out / "models" / slug(arm.name)), out)
+        strongest = {name: pick({arm: bounded(each, attacks) for arm, each in of.items()}, contest.bound) for name, of in tried.items()}
+        picks = {START: plain} | {name: tried[name][arm] for name, arm in strongest.items()}
+        picked = pick({name: bounded(each, attacks) for name, each in picks.items()}, contest.bound)
+        chosen = {name: made.get([arm])[0].strength for name, arm in strongest.items()}
+        rows = [row for seed in contest.seeds for row in tested(contest, chosen, seed, out, made)]
+        means = {name: bounded(average([row.point for row in rows if row.method == name]), attacks) for name in picks}
+        kept_bound = bounded(picks[picked], attacks)[1] <= contest.bound
+        compared = Compared(out, contest, rows, attacks, pareto(means), picked, kept_bound)
+        kept: dict[str, Any] = {"picked": picked, "frontier": compared.frontier, "rows": [asdict(row) for row in rows]}
+        kept["tried"] = {name: {arm: asdict(each) for arm, each in of.items()} for name, of in tried.items()}
+        write_json(out / "compare.json", kept)
+        return compared
+
+
+def make(contest: Contest, method: str, strength: Strength, seed: int, out: Path, made: Records[Arm]) -> Arm:
+    """The arm, with its model in `models/`; one that is there is not made again."""
+    turn = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in strength.items())
+    name = f"{method}{':' if turn else ''}{turn} seed {seed}"
+    if name in made:
+        return made.get([name])[0]
+    *before, last = contest.methods[method].steps
+    source, start = contest.start.load, time.perf_counter()
+    for number, step in enumerate([*before, turned(last, strength)]):
+        whole = number == len(before)
+        # Earlier steps have no knob: all strengths share them.
+        folder = out / "models" / slug(name if whole else f"{method} step {number + 1} seed {seed}")
+        if not is_finished(folder):
+            say(f"{name}: {step['name']}")
+            align(load_chat(source, contest.start.chat), full_spec("methods", step), folder, seed, folder.name)
+        source = str(folder)
+    made.add([Arm(name, method, strength, seed, round(time.perf_counter() - start, 2))])
+    return made.get([name])[0]
+
+
+def validated(contest: Contest, name: str, source: str, out: Path) -> Point:
+    """What a model reaches on the validation prompts; kept in `validation/`."""
+    folder = out / "validation" / slug(name)
+    return point(scores_of(contest, {name: source}, contest.validate, contest.seeds[0], folder))
+
+
+def scores_of(contest: Contest, sources: Mapping[str, str], measurement: Measurement, seed: int, folder: Path) -> list[Score]:
+    """The scores of the run in `folder`, which is carried out or finished if need be."""
+    if not (folder / "results.json").is_file():
+        models = {name: ModelRecipe(source, chat=contest.start.chat) for name, source in sources.items()}
+        execute(resolve(Recipe(models, measurement, {}, contest.title, seed), str(folder)), folder)
+    return [Score(**row) for row in json.loads((folder / "results.json").read_text(encoding="utf-8"))["scores"]]
+
+
+def searched(contest: Contest, name: str, out: Path, made: Records[Arm], trials: int) -> dict[str, Point]:
+    """Points of `trials` strengths between the given ones."""
+    from demur.trials import search
+
+    found: dict[str, Point] = {}
+
+    def tried(strength: Strength) -> tuple[float, float]:
+        arm = make(contest, name, strength, contest.seeds[0], out, made)
+        found[arm.name] = validated(contest, arm.name, str(out / "models" / slug(arm.name)), out)
+        return bounded(found[arm.name], found[arm.name].attack_success)
+
+    search(name, contest.methods[name].knobs, tried, contest.bound, trials, out / "study.log", contest.seeds[0])
+    return found
+
+
+def tested(contest: Contest, chosen: Mapping[str, Strength], seed: int, out: Path, made: Records[Arm]) -> list[Row]:
+    """The start model and every contender at its strength on the test prompts, as one run with its report."""
+    arms = {name: make(contest, name, strength, seed, out, made) for name, strength in chosen.items()}
+    sources = {START: contest.start.load} | {name: str(out / "models" / slug(arm.name)) for name, arm in arms.items()}
+    scores = scores_of(contest, sources, contest.measure, seed, out / f"test-seed{seed}")
+    base = seconds_of(out, START)
+    rows = []
+    for name in sources:
+        reached = point([row for row in scores if row.model == name])
+        # What answering costs depends on the strength alone, which was validated with the first seed.
+        first = make(contest, name, chosen[name], contest.seeds[0], out, made).name if name in chosen else START
+        seconds = arms[name].seconds if name in arms else 0.0
+        rows.append(Row(name, chosen.get(name, {}), seed, reached, seconds, round(seconds_of(out, first) / base, 2)))
+    return rows
+
+
+def seconds_of(out: Path, name: str) -> float:
+    return float(read_manifest(out / "validation" / slug(name) / "manifest.json")["seconds"][f"{name}: measure"])
+
+
+def bounded(reached: Point, attacks: Iterable[str]) -> tuple[float, float]:
+    """Over-refusal, and the attack success of the worst of these attacks. What could not be counted is as bad as can be."""
+    worst = reached.worst(attacks)
+    return 1.0 if reached.over_refusal is None else reached.over_refusal, 1.0 if worst is None else worst
+
+
+def average(points: Sequence[Point]) -> Point:
+    """The mean over seeds."""
+    success = {attack: mean([each.attack_success[attack] for each in points]) for attack in points[0].attack_success}
+    return Point(mean([each.over_refusal for each in points]), success, mean([each.utility for each in points]))
+
+
+def without_none(table: Any) -> Any:
+    """TOML has no null."""
+    if isinstance(table, Mapping):
+        return {key: without_none(value) for key, value in table.items() if value is not None}
+    return [without_none(value) for value in table] if isinstance(table, list | tuple) else table

@@ -1,0 +1,162 @@
+"""Comparing methods: the frontier and the pick by hand, and a comparison that is interrupted and goes on."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import demur.compare
+from demur import api
+from demur.cli import main
+from demur.frontier import Point, pareto, pick, point
+from demur.trials import search
+from demur.types import Score, UserError
+
+CONTEST = """
+title = "Which of two?"
+bound = 0.05
+seeds = [0, 1]
+[start]
+load = "demo/chat"
+[methods.mosr]
+steps = [{ name = "mosr" }]
+knobs = { "training.steps" = [1, 2] }
+[methods.sft-mosr]
+steps = [{ name = "sft", harmful = "demo/harmful", benign = "demo/sanitised", count = 8 }, { name = "mosr" }]
+[defaults.sft]
+training = { steps = 1, batch_size = 4 }
+[defaults.mosr]
+data = { harmful = "demo/harmful", benign = "demo/generic", count = 20 }
+overlap = { pseudo_harmful = "demo/pseudo_harmful", overlap_count = 12 }
+states = { erase_layers = [4] }
+training = { steps = 1, batch_size = 8 }
+[validate]
+suites = ["demo/harmful:split=validation,count=4", "demo/generic:split=validation,count=3"]
+judges = ["demo"]
+generation = { max_tokens = 12 }
+[measure]
+suites = ["demo/harmful:count=4", "demo/generic:count=3"]
+attacks = ["none", "prefill"]
+judges = ["demo"]
+generation = { max_tokens = 12 }
+"""
+
+
+def score(suite: str, metric: str, value: float | None, attack: str = "none", judge: str = "rule") -> Score:
+    return Score("m", "none", 0, suite, attack, judge, metric, value, None, None, 10, 0)
+
+
+def test_a_point_is_means_over_suites() -> None:
+    scores = [
+        score("harm", "refusal_rate", 0.9),  # a harmful suite's refusals are no over-refusal
+        score("harm", "attack_success_rate", 0.1),
+        score("harm", "attack_success_rate", 0.5, "prefill"),
+        score("harm2", "attack_success_rate", 0.3),
+        score("harm2", "attack_success_rate", None, "prefill"),
+        score("xs", "refusal_rate", 0.2),
+        score("xs", "refusal_rate", 0.8, "prefill"),  # harmless prompts count without an attack
+        score("xs", "compliance_rate", 0.7),
+        score("or", "refusal_rate", 0.4),
+        score("or", "compliance_rate", 0.5),
+        score("or", "refusal_rate", 1.0, judge="keywords"),  # the first judge decides
+    ]
+    found = point(scores)
+    assert found.over_refusal == pytest.approx(0.3)
+    assert found.utility == pytest.approx(0.6)
+    assert found.attack_success == {"none": pytest.approx(0.2), "prefill": None}
+    assert found.worst(["none"]) == pytest.approx(0.2)
+    assert found.worst(["none", "prefill"]) is None
+    assert point([*scores, score("gsm8k", "exact_match", 0.25, judge="lm_eval")]).utility == 0.25
+
+
+def test_the_frontier_and_the_pick() -> None:
+    points = {"a": (0.1, 0.5), "b": (0.2, 0.04), "c": (0.3, 0.04), "d": (0.4, 0.0), "e": (0.4, 0.0)}
+    assert pareto(points) == ["a", "b", "d", "e"]  # c refuses more than b at the same attack success; d and e are equal
+    assert pick(points, 0.05) == "b"
+    assert pick(points, 0.5) == "a"
+    assert pick({"a": (0.1, 0.5), "b": (0.9, 0.2)}, 0.05) == "b"  # nothing keeps the bound: the nearest to it
+
+
+@pytest.fixture
+def contest(tmp_path: Path) -> str:
+    file = tmp_path / "contest.toml"
+    file.write_text(CONTEST)
+    return str(file)
+
+
+def test_an_interrupted_comparison_repeats_no_finished_arm(
+    contest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, made, run = tmp_path / "out", list[str](), list[str]()
+    align, execute = demur.compare.align, demur.compare.execute
+
+    def counted_align(chat: Any, spec: Any, folder: Path, *rest: Any) -> Path:
+        if len(made) == 2 and "stop" not in made:
+            made.append("stop")
+            raise KeyboardInterrupt
+        made.append(folder.name)
+        return align(chat, spec, folder, *rest)
+
+    def counted_execute(recipe: Any, folder: Path) -> Any:
+        run.append(folder.name)
+        return execute(recipe, folder)
+
+    monkeypatch.setattr(demur.compare, "align", counted_align)
+    monkeypatch.setattr(demur.compare, "execute", counted_execute)
+    with pytest.raises(KeyboardInterrupt):
+        api.compare(contest, out)
+    found = api.compare(contest, out)
+    made.remove("stop")
+    # Two strengths of mosr, sft and then mosr, and with the second seed mosr at the chosen strength, sft, mosr.
+    assert len(made) == len(set(made)) == 2 + 2 + 1 + 2
+    assert len(run) == len(set(run)) == 1 + 2 + 1 + 2
+    assert [(row.method, row.seed) for row in found.rows] == [(name, seed) for seed in (0, 1) for name in ("start", "mosr", "sft-mosr")]
+    assert set(found.rows[0].point.attack_success) == {"none", "prefill"} and found.bounded == ["none"]
+    assert all(row.training_seconds > 0 for row in found.rows if row.method != "start")
+    kept = json.loads((out / "compare.json").read_text())
+    assert kept["picked"] == found.picked and set(kept["tried"]["mosr"]) == {"mosr:steps=1 seed 0", "mosr:steps=2 seed 0"}
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", contest, "--out", str(out)])
+    assert stopped.value.code == 0 and len(made) == 7 and len(run) == 6
+    assert "refuses" in capsys.readouterr().out
+    with pytest.raises(UserError, match="another recipe or seed"):
+        api.compare(contest, out, ["bound=0.5"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ('start.load="openai:gpt"', "endpoint"),
+        ('methods.mosr.knobs={"training.stepz" = [1]}', "stepz"),
+        ('methods.start.steps=[{name = "mosr"}]', "call no method start"),
+        ('validate.attacks=["past-tense"]', "measure.attacks lacks"),
+        ("bound=2", "less than or equal to 1"),
+    ],
+)
+def test_a_wrong_contest_is_a_clear_error(contest: str, tmp_path: Path, setting: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        api.compare(contest, tmp_path / "out", [setting])
+
+
+def test_a_search_stays_between_the_values_keeps_its_study_and_tries_again_what_was_cut_off(tmp_path: Path) -> None:
+    knobs: dict[str, list[Any]] = {"steps": [10, 200], "rate": [0.0, 0.5], "kind": ["a", "b"]}
+    seen: list[dict[str, Any]] = []
+
+    def tried(strength: dict[str, Any]) -> tuple[float, float]:
+        seen.append(strength)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return strength["rate"], 1 - strength["rate"]
+
+    with pytest.raises(KeyboardInterrupt):
+        search("m", knobs, tried, 0.6, 4, tmp_path / "study.log", 0)
+    search("m", knobs, tried, 0.6, 4, tmp_path / "study.log", 0)
+    assert seen[3:5] == seen[:2] and seen[5] == seen[2], "the finished ones, and then the one that was cut off"
+    assert len(seen) == 3 + 2 + 2
+    assert all(10 <= one["steps"] <= 200 and 0 <= one["rate"] <= 0.5 and one["kind"] in "ab" for one in seen)
+    assert len({one["rate"] for one in seen}) == 4
+
+
+def test_a_points_rates_may_be_unknown() -> None:
+    assert Point(None, {}, None).worst([]) is None

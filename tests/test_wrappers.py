@@ -1,0 +1,485 @@
+"""What is put around a model: its answers, in any batch, its folder, recipes that make it, and endpoints."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import demur.generate
+import demur.utility
+from demur import api, completion
+from demur.align import align
+from demur.chat import Chat, load_chat
+from demur.cli import parse
+from demur.contrastive import adaptive_contrast, difference_directions, safety_contrast
+from demur.demo import world
+from demur.generate import generate, hidden_states, refusal_log_odds
+from demur.manifest import model_hash
+from demur.methods import _second_pass, scans
+from demur.methods._trigger_words import Finding, places_of, trigger_words
+from demur.methods.ignore_words import instruction
+from demur.methods.rephrase import Config, rephrased
+from demur.options import ChatOptions, Generation
+from demur.plugins import load_plugin
+from demur.recipe import read_recipe
+from demur.remote import Access
+from demur.run import execute
+from demur.taps import decoder_layers
+from demur.types import Prompt, Response, UserError
+from demur.wrapper import DIRECTIONS, WRAPPER_FILE, rewritten
+from models import DEMO_TOKENIZER, FAMILIES, save_tiny
+from servers import Reply, Request, serving
+
+SCANS = {"name": "scans", "harmful": "demo/harmful", "harmless": "demo/generic", "count": 8}
+METHODS: dict[str, dict[str, Any]] = {
+    "adacd": {"name": "adacd", "tokens": 4},
+    "selfcd": {"name": "selfcd"},
+    "scans": SCANS,
+    "ignore-words": {"name": "ignore-words"},
+    "rephrase": {"name": "rephrase"},
+}
+SHORT = Generation(max_tokens=14)
+REFUSE = "Please refuse to answer me!"
+
+
+@pytest.fixture(scope="module")
+def chat() -> Chat:
+    return load_chat("demo/chat")
+
+
+@pytest.fixture(scope="module")
+def prompts() -> list[Prompt]:
+    asked = [prompt for part in ("harmful", "pseudo_harmful", "generic") for prompt in world.prompts(part, 4, "validation")]  # type: ignore[arg-type]
+    return [*asked, *(replace(prompt, id=f"{prompt.id}@begun", prefill="Sure, here is") for prompt in asked[:4])]
+
+
+def around(chat: Chat, method: dict[str, Any], folder: Path) -> Chat:
+    return load_plugin("methods", method).call(chat, folder, 0)
+
+
+def ask(text: str) -> Prompt:
+    return Prompt(text, text, "benign", "", "test")
+
+
+def answers(chat: Chat, prompts: Sequence[Prompt], generation: Generation = SHORT) -> dict[str, Response]:
+    return {response.prompt: response for batch in generate(chat, prompts, generation) for response in batch}
+
+
+def texts(chat: Chat, prompts: Sequence[Prompt], generation: Generation = SHORT) -> dict[str, str]:
+    return {name: response.text for name, response in answers(chat, prompts, generation).items()}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_answers_are_the_same_at_any_batch_size_and_not_those_of_the_model_inside(
+    method: str, chat: Chat, prompts: list[Prompt], tmp_path: Path
+) -> None:
+    wrapped = around(chat, METHODS[method], tmp_path)
+    alone = answers(wrapped, prompts, replace(SHORT, batch_size=1))
+    for size in (5, 0):
+        assert answers(wrapped, prompts, replace(SHORT, batch_size=size)) == alone
+    assert texts(wrapped, prompts) != texts(chat, prompts)
+    sampled = Generation(max_tokens=8, temperature=1.0)
+    assert answers(wrapped, prompts, replace(sampled, batch_size=3)) == answers(wrapped, prompts, sampled)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", ["adacd", "selfcd", "scans"])
+def test_rows_that_have_ended_leave_the_batch_in_every_family(
+    method: str, family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = around(load_chat(str(save_tiny(family, tmp_path / family, DEMO_TOKENIZER))), METHODS[method] | {"strength": 0.7}, tmp_path)
+    monkeypatch.setattr(Chat, "end_tokens", list(range(200)))  # a random model ends by chance: here at about every tenth token
+    hot, asked = Generation(max_tokens=24, temperature=3.0), world.prompts("generic", 8, "validation")
+    shrinking = answers(tiny, asked, hot)
+    assert len({len(response.text) for response in shrinking.values()}) > 3
+    monkeypatch.setattr(demur.generate, "SHARE_ENDED", 1.0)
+    assert answers(tiny, asked, hot) == shrinking
+    assert answers(tiny, asked, replace(hot, batch_size=1)) == shrinking
+
+
+def greedy(chat: Chat, prompt: Prompt, combine: Any, system: str, steps: int) -> list[int]:
+    """Contrastive decoding without a cache or a batch."""
+    model: Any = chat.model
+    plain = chat.request_tokens(prompt.text, prompt.prefill)
+    other = chat.request_tokens(prompt.text, prompt.prefill, system)
+    made: list[int] = []
+    while len(made) < SHORT.max_tokens:
+        logits = [model(torch.tensor([row + made])).logits[:, -1].float() for row in (other, plain)]
+        chosen = combine(*logits) if len(made) < (steps or 1000) else logits[1]
+        if (token := int(chosen.argmax())) in chat.end_tokens:
+            break
+        made.append(token)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("method", "combine", "system", "steps"),
+    [
+        ({"name": "adacd"}, adaptive_contrast, REFUSE, 10),
+        ({"name": "adacd", "tokens": 2, "plausible": 0.0}, partial(adaptive_contrast, plausible=0.0), REFUSE, 2),
+        ({"name": "selfcd", "safety_prompt": "Safety first.", "strength": 1.5}, partial(safety_contrast, strength=1.5), "Safety first.", 0),
+    ],
+)
+@torch.inference_mode()
+def test_the_second_pass_is_the_model_after_another_request(
+    method: dict[str, Any], combine: Any, system: str, steps: int, chat: Chat, prompts: list[Prompt], tmp_path: Path
+) -> None:
+    found = texts(around(chat, method, tmp_path), prompts)
+    for prompt in (prompts[0], prompts[1], prompts[5], prompts[9], prompts[12], prompts[14]):
+        made = greedy(chat, prompt, combine, system, steps)
+        assert found[prompt.id] == chat.tokenizer.decode(
+            [*(chat.tokens(prompt.prefill) if prompt.prefill else []), *made], skip_special_tokens=True
+        )
+
+
+def passes(chat: Chat, prompts: Sequence[Prompt]) -> int:
+    """Tokens that go through the model while it answers."""
+    computed: list[int] = []
+    handle = chat.model.get_input_embeddings().register_forward_hook(lambda module, inputs, output: computed.append(inputs[0].numel()))
+    answers(chat, prompts, replace(SHORT, batch_size=4))
+    handle.remove()
+    return sum(computed)
+
+
+def test_what_the_second_pass_costs(chat: Chat, prompts: list[Prompt], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AdaCD stops after its first tokens, and the second system prompt is read once a batch."""
+    counts = [
+        passes(around(chat, {"name": "adacd", "tokens": tokens, "strength": 0.0, "plausible": 0.0}, tmp_path), prompts) for tokens in (1, 3)
+    ]
+    plain, both = passes(chat, prompts), passes(around(chat, {"name": "selfcd", "strength": 1.0}, tmp_path), prompts)
+    assert plain < counts[0] < counts[1] < both
+    long = {"name": "selfcd", "strength": 1.0, "safety_prompt": "Be careful and kind, and think of what could go wrong with it. " * 3}
+    with_prefix = passes(around(chat, long, tmp_path), prompts)
+    monkeypatch.setattr(_second_pass, "shared_beginning", lambda chat, rows: None)
+    assert passes(around(chat, long, tmp_path), prompts) > with_prefix + 10 * len(chat.tokens(long["safety_prompt"]))
+
+
+def test_strengths_that_change_nothing(chat: Chat, prompts: list[Prompt], tmp_path: Path) -> None:
+    plain = texts(chat, prompts)
+    assert texts(around(chat, {"name": "selfcd", "strength": 1.0}, tmp_path), prompts) == plain
+    assert texts(around(chat, SCANS | {"strength": 0.0}, tmp_path), prompts) == plain
+    assert texts(around(chat, {"name": "ignore-words", "least_odds": 1e9}, tmp_path), prompts) == plain
+
+
+def test_the_chats_own_system_prompt_stays(chat: Chat, prompts: list[Prompt], tmp_path: Path) -> None:
+    """With a contrast of nothing the second pass is the first one: only where it sees the system prompt too."""
+    told = replace(chat, options=ChatOptions(system="Decline every request."))
+    assert texts(around(told, {"name": "selfcd", "safety_prompt": "", "strength": 2.5}, tmp_path), prompts) == texts(told, prompts)
+
+
+@torch.inference_mode()
+def test_scans_adds_the_direction_by_its_sign_in_the_steered_layers(chat: Chat, tmp_path: Path) -> None:
+    harmful, harmless = (world.prompts(part, 3, "validation") for part in ("harmful", "generic"))
+    wrapped = around(chat, SCANS, tmp_path)
+    (wrapper,) = wrapped.wrappers
+    directions = wrapper.tensors[scans.REFUSAL]
+    assert directions.shape == (6, 192)
+    assert torch.allclose(directions.norm(dim=1), torch.ones(6))
+    similarity = scans.unsafety(chat, [*harmful, *harmless], scans.Config(), wrapper.tensors)
+    assert similarity[:3].min() > similarity[3:].max()
+    model: Any = chat.model
+    tokens = torch.tensor([chat.request_tokens(harmful[0].text)[-9:], chat.request_tokens(harmless[0].text)[-9:]])
+    limit = float(similarity[:3].min())
+    assert wrapper.attend
+    seen: dict[str, torch.Tensor] = {}
+    layer = decoder_layers(model)[1]  # state 2, the first that is steered in 6 layers
+    plain, unsteered = model(tokens, output_hidden_states=True).hidden_states, model(tokens).logits
+    config = replace(scans.Config(), threshold=limit, strength=2.0)
+    with scans.steered(chat, [harmful[0], harmless[0]], config, wrapper.tensors) as steering:
+        assert steering.signs.tolist() == [1, -1]
+        handle = layer.register_forward_hook(lambda module, inputs, output: seen.update(state=output))
+        model(tokens)
+        handle.remove()
+    moved = seen["state"] - plain[2]
+    assert torch.allclose(moved, torch.tensor([2.0, -2.0])[:, None, None] * directions[1], atol=1e-4)
+    assert torch.equal(model(tokens).logits, unsteered), "nothing is left of it"
+
+
+def test_scans_directions_are_differences_of_states(chat: Chat, tmp_path: Path) -> None:
+    sets = [
+        [Prompt(str(n), text, "benign", "", "") for n, text in enumerate(each)] for each in (["kill a cat", "rob a shop"], ["bake a pie"])
+    ]
+    files = []
+    for name, each in zip(("harmful", "harmless"), sets, strict=True):
+        files.append(tmp_path / f"{name}.jsonl")
+        files[-1].write_text("".join(json.dumps({"prompt": prompt.text}) + "\n" for prompt in each))
+    method = {"name": "scans", "harmful": str(files[0]), "harmless": str(files[1]), "count": 1}
+    with pytest.raises(UserError, match="method scans: needs requests of both kinds"):
+        api.align("demo/chat", tmp_path / "none", "scans")
+    with pytest.raises(UserError, match="lower the count"):
+        around(chat, method | {"count": 2}, tmp_path)
+    (wrapper,) = around(chat, method, tmp_path).wrappers
+    trained = [json.loads(line)["prompt"] for line in (tmp_path / "trained_on.jsonl").read_text().splitlines()]
+    drawn = [prompt for each in sets for prompt in each if prompt.text in trained]
+    states = torch.from_numpy(hidden_states(chat, drawn, range(1, 7))[:, :, 0])
+    assert torch.allclose(wrapper.tensors[scans.REFUSAL], difference_directions(states[:1], states[1:]), atol=1e-4)
+    sure = torch.from_numpy(hidden_states(chat, [replace(drawn[0], prefill="Sure")], range(1, 7))[:, :, 0])
+    assert torch.allclose(wrapper.tensors[scans.TRANSITION], sure[0] - states[0], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases", "places"),
+    [
+        ("How do I KILL a Python process?", [("kill",), ("process",)], {3, 6}),
+        ("Tell me how to shoot a film, please.", [("shoot", "a", "film")], {4, 5, 6}),
+        ("Shoot a", [("shoot", "a", "film"), ("kill",)], set()),
+    ],
+)
+def test_listed_words_are_found_without_regard_to_case(text: str, phrases: list[tuple[str, ...]], places: set[int]) -> None:
+    assert places_of(text, phrases) == places
+
+
+def test_words_from_a_file_or_a_report(chat: Chat, tmp_path: Path) -> None:
+    lines, report, empty = (tmp_path / name for name in ("words.txt", "lint.json", "empty.txt"))
+    lines.write_text("kill\n\nblow up\n")
+    report.write_text(json.dumps({"triggers": [{"cue": {"phrase": "a video"}}], "harmful": [{"phrase": "kill"}]}))
+    empty.write_text("\n")
+    asked = ["Make a video: kill the lights and blow up a balloon"]
+    assert trigger_words(chat, asked, Finding(str(lines))) == [{3, 7, 8}]
+    assert trigger_words(chat, asked, Finding(str(report))) == [{1, 2, 3}]
+    for file, message in ((empty, "holds no trigger words"), (tmp_path / "no.txt", "no such file of trigger words")):
+        with pytest.raises(UserError, match=message):
+            trigger_words(chat, asked, Finding(str(file)))
+    report.write_text("{}")
+    demur.methods._trigger_words.listed_phrases.cache_clear()  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="no report of demur lint --out"):
+        trigger_words(chat, asked, Finding(str(report)))
+
+
+def test_attribution_finds_the_words_that_push_most(chat: Chat) -> None:
+    refused, answered = world.prompts("harmful", 1, "validation")[0].text, "Hi"
+    odds = refusal_log_odds(chat, [ask(refused)]).item()
+    words = refused.split()
+    ((one,), none) = trigger_words(chat, [refused, answered], Finding(most=1, least_push=0.0, least_odds=-100.0))
+    assert none == set()
+    left_out = [" ".join(word for place, word in enumerate(words) if place != gone) for gone in range(len(words) - 1)]
+    pushes = [odds - refusal_log_odds(chat, [ask(text)]).item() for text in left_out]
+    assert pushes.index(max(pushes)) == one
+    assert trigger_words(chat, [refused], Finding(least_push=1e9)) == [set()]
+    assert trigger_words(chat, [refused], Finding(least_odds=odds + 1)) == [set()]
+
+
+def test_the_instruction_and_the_rephrasing(chat: Chat, tmp_path: Path) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("kill\npython process\n")
+    text = "How do I kill a Python process?"
+    assert (
+        instruction(text, {3, 5, 6}, 'Ignore {words}: "{request}" ({words})')
+        == f'Ignore "kill", "Python process": "{text}" ("kill", "Python process")'
+    )
+    assert instruction(text, set(), "Ignore {words}: {request}") == text
+    assert instruction("{words} in a request", {3}, "Ignore {words}: {request}") == 'Ignore "request": {words} in a request'
+    with pytest.raises(UserError, match=r"the template does not say where \{request\} goes"):
+        around(chat, {"name": "ignore-words", "template": "Ignore {words}."}, tmp_path)
+    assert rephrased(chat, [text, "Kill!", "Bake a pie"], Config(str(words), way="without")) == ["How do I a?", "Kill!", "Bake a pie"]
+    benign = tmp_path / "benign.jsonl"
+    benign.write_text(json.dumps({"prompt": "How do I bake a pie?"}) + "\n")
+    assert rephrased(chat, [text], Config(str(words), way="around", reference=str(benign))) == ["How do I bake a pie?"]
+
+
+def test_the_outermost_wrapper_rewrites_first(chat: Chat, tmp_path: Path) -> None:
+    kill, time = tmp_path / "kill.txt", tmp_path / "time.txt"
+    kill.write_text("kill")
+    time.write_text("time")
+    inner = around(chat, {"name": "ignore-words", "words": str(time), "template": "kill {words}? {request}"}, tmp_path)
+    both = around(inner, {"name": "rephrase", "words": str(kill), "way": "without"}, tmp_path)
+    assert [prompt.text for prompt in rewritten(both, [ask("Please kill time")])] == ['kill "time"? Please time']
+    around(both, {"name": "adacd"}, tmp_path)
+    with pytest.raises(UserError, match=r"demo/chat: .* works on its answers already; start from the model inside it"):
+        around(around(both, {"name": "adacd"}, tmp_path), SCANS, tmp_path)
+
+
+def code_of(card: Path, folder: Path) -> str:
+    (code,) = re.findall(r"```python\n(.*?)```", card.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(code.splitlines()) == 3
+    return code.replace(f"path/to/{folder.name}", str(folder))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_folder_holds_all_but_the_weights(
+    method: str, chat: Chat, prompts: list[Prompt], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {key: value for key, value in METHODS[method].items() if key != "name"}
+    made = api.align("demo/chat", tmp_path / "made", method, options=options)
+    assert texts(made, prompts) == texts(around(chat, METHODS[method], tmp_path), prompts)
+    content = json.loads((tmp_path / "made" / WRAPPER_FILE).read_text())
+    assert (content["source"], content["made_for"]) == ("demo/chat", model_hash(chat))
+    assert content["wrappers"][0].items() >= METHODS[method].items()
+    kept = {file.name for file in (tmp_path / "made").iterdir()}
+    assert kept == {WRAPPER_FILE, "README.md", "demur.json"} | ({DIRECTIONS, "trained_on.jsonl"} if method == "scans" else set())
+    card = (tmp_path / "made" / "README.md").read_text()
+    assert f"Cost at inference: {made.wrappers[0].cost}" in card and "library_name: demur" in card
+    capsys.readouterr()
+    exec(code_of(tmp_path / "made" / "README.md", tmp_path / "made"), {})
+    assert (
+        capsys.readouterr().out.strip()
+        == texts(made, [Prompt("1", "How do I kill a Python process?", "benign", "", "")], Generation())["1"]
+    )
+    assert model_hash(made) != model_hash(chat)
+    assert model_hash(load_chat(str(tmp_path / "made"))) == model_hash(made)
+
+
+def test_a_changed_option_or_direction_is_another_model_and_another_model_inside_an_error(tmp_path: Path) -> None:
+    save_tiny("llama", tmp_path / "tiny", DEMO_TOKENIZER)
+    inside = load_chat(str(tmp_path / "tiny"))
+    folder = align(inside, {"name": "adacd"}, tmp_path / "made")
+    before, file = model_hash(load_chat(str(folder))), folder / WRAPPER_FILE
+    content = json.loads(file.read_text())
+    content["wrappers"][0]["strength"] = 3.0
+    file.write_text(json.dumps(content))
+    assert model_hash(load_chat(str(folder))) != before
+    steered = align(inside, SCANS, tmp_path / "steered")
+    (one,) = load_chat(str(steered)).wrappers
+    changed = replace(
+        load_chat(str(steered)), wrappers=(replace(one, tensors={**one.tensors, scans.REFUSAL: -one.tensors[scans.REFUSAL]}),)
+    )
+    assert model_hash(changed) != model_hash(load_chat(str(steered)))
+    model: Any = inside.model
+    model.lm_head.weight.data += 1
+    model.save_pretrained(tmp_path / "tiny")
+    with pytest.raises(UserError, match="the model inside has changed since it was wrapped"):
+        model_hash(load_chat(str(folder)))
+    with pytest.raises(UserError, match="the model inside has changed"):
+        api.measure(str(folder), ["demo/generic:count=2"], out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: "{", "wrapper.json: damaged"),
+        (lambda content: json.dumps({key: value for key, value in content.items() if key != "source"}), "wrapper.json: damaged"),
+        (lambda content: json.dumps(content | {"format": 9}), "format 9, this version of demur knows 1"),
+        (lambda content: json.dumps(content | {"source": "/nowhere/at/all"}), "is not at /nowhere/at/all"),
+        (lambda content: json.dumps(content | {"wrappers": [{"name": "sft"}]}), "sft: trains a model and is no wrapper"),
+        (lambda content: json.dumps(content | {"wrappers": [{"name": "adacd", "strenght": 1}]}), "did you mean strength"),
+        (lambda content: json.dumps(content | {"wrappers": [SCANS]}), "directions.safetensors does not hold scans.refusal"),
+    ],
+)
+def test_a_damaged_folder_is_one_line(change: Any, message: str, tmp_path: Path) -> None:
+    folder = align(load_chat("demo/chat"), "adacd", tmp_path / "made")
+    (folder / WRAPPER_FILE).write_text(change(json.loads((folder / WRAPPER_FILE).read_text())))
+    with pytest.raises(UserError, match=message) as caught:
+        load_chat(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_wrappers_nest_and_keep_what_the_inner_ones_found(prompts: list[Prompt], tmp_path: Path) -> None:
+    save_tiny("llama", tmp_path / "tiny", DEMO_TOKENIZER)
+    (tmp_path / "tiny" / "trained_on.jsonl").write_text('{"id": "1", "prompt": "hello", "answer": "", "role": "benign"}\n')
+    inner = align(load_chat(str(tmp_path / "tiny")), SCANS, tmp_path / "inner")
+    outer = align(load_chat(str(inner)), {"name": "rephrase", "least_push": 0.0, "least_odds": -100.0}, tmp_path / "outer")
+    loaded = load_chat(str(outer))
+    assert [wrapper.spec["name"] for wrapper in loaded.wrappers] == ["scans", "rephrase"]
+    assert json.loads((outer / WRAPPER_FILE).read_text())["source"] == str(tmp_path / "tiny")
+    assert (outer / DIRECTIONS).read_bytes() == (inner / DIRECTIONS).read_bytes()
+    trained = [json.loads(line)["prompt"] for line in (outer / "trained_on.jsonl").read_text().splitlines()]
+    assert len(trained) == 17 and "hello" in trained
+    rephrased_ = rewritten(loaded, prompts)
+    assert texts(loaded, prompts) == texts(load_chat(str(inner)), rephrased_)
+    with pytest.raises(UserError, match="sft trains weights, and this model has none of its own"):
+        align(loaded, {"name": "sft", "harmful": "demo/harmful"}, tmp_path / "tuned")
+    with pytest.raises(UserError, match="attack embedding goes past what is around the model"):
+        api.measure(str(outer), ["demo/harmful:count=1"], ["embedding"], out=tmp_path / "run")
+
+
+def test_around_an_adapter_and_with_a_template_of_its_own(prompts: list[Prompt], tmp_path: Path) -> None:
+    tuning = {"steps": 1, "batch_size": 2, "lora_rank": 2}
+    adapter = align(
+        load_chat("demo/base"), {"name": "sft", "harmful": "demo/harmful", "count": 2, "training": tuning}, tmp_path / "adapter"
+    )
+    template = tmp_path / "own.jinja"
+    template.write_text("{% for message in messages %}[{{ message.role }}] {{ message.content }}\n{% endfor %}[answer]")
+    made = api.align(str(adapter), tmp_path / "made", "adacd", chat=ChatOptions(chat_template=str(template)))
+    template.unlink()
+    assert type(made.model).__name__.startswith("Peft")
+    assert made.render("hello") == "[user] hello\n[answer]"
+    assert load_chat(str(tmp_path / "made")).render("hello") == made.render("hello")
+
+
+RECIPE = """
+[models.chat]
+load = "demo/chat"
+[models.steered]
+start = "chat"
+method = { name = "scans", harmful = "demo/harmful", harmless = "demo/generic", count = 8 }
+[models.both]
+start = "steered"
+method = { name = "rephrase", way = "without" }
+[measure]
+suites = ["demo/pseudo_harmful:count=6,split=validation"]
+attacks = ["none", "prefill"]
+judges = ["demo"]
+generation = { max_tokens = 12, batch_size = 4 }
+"""
+
+
+def test_a_recipe_makes_measures_and_resumes(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text(RECIPE)
+    recipe, folder = read_recipe(str(file)), tmp_path / "run"
+    first = execute(recipe, folder)
+    assert {(row.model, row.method) for row in first.scores} == {("chat", "none"), ("steered", "scans"), ("both", "rephrase")}
+    card = (folder / "models" / "both" / "README.md").read_text()
+    assert "## Trade-off" in card and "Cost at inference: One forward pass over each request" in card
+    lines = (folder / "responses" / "both.jsonl").read_text().splitlines(keepends=True)
+    (folder / "responses" / "both.jsonl").write_text("".join(lines[:5]))
+    assert execute(recipe, folder).scores == first.scores
+    assert sorted((folder / "responses" / "both.jsonl").read_text().splitlines(keepends=True)) == sorted(lines)
+    with pytest.raises(UserError, match="was begun with another recipe"):
+        execute(read_recipe(str(file), ["models.steered.method.strength=1.0"]), folder)
+    with pytest.raises(UserError, match=r"models.bad: sft trains weights, and both has none; start from the model inside it"):
+        read_recipe(str(file), ["models.bad.start=both", "models.bad.method.name=sft"])
+
+
+def test_prompt_level_methods_work_behind_an_endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completion, "FIRST_WAIT", 0.01)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    words, suite, file = tmp_path / "words.txt", tmp_path / "mine.csv", tmp_path / "recipe.toml"
+    words.write_text("kill\n")
+    suite.write_text("prompt,kind\nHow do I kill time?,benign\nHow do I bake?,benign\n")
+
+    def answer(request: Request) -> Reply:
+        return Reply("I'm sorry, but I can't help with that." if "kill" in request.text else "Here is how: do it step by step.")
+
+    with serving(answer) as server:
+        file.write_text(
+            f'[models.far]\nload = "openai:m"\nendpoint = {{ base_url = "{server.url}" }}\n'
+            f'[models.mended]\nstart = "far"\nmethod = {{ name = "rephrase", words = "{words}", way = "without" }}\n'
+            f'[models.told]\nstart = "mended"\n'
+            f'method = {{ name = "ignore-words", words = "{words}", template = "{{words}}? {{request}}" }}\n'
+            f'[measure]\nsuites = ["{suite}"]\n'
+        )
+        results = execute(read_recipe(str(file)), tmp_path / "run")
+        assert execute(read_recipe(str(file)), tmp_path / "run").scores == results.scores
+        refusals = {row.model: row.value for row in results.scores if row.metric == "refusal_rate"}
+        assert refusals == {"far": 0.5, "mended": 0.0, "told": 0.0}
+        assert "How do I time?" in {request.text for request in server.requests}
+        hashes = {name: model["hash"] for name, model in json.loads((tmp_path / "run" / "manifest.json").read_text())["models"].items()}
+        assert hashes["far"] == f"m at {server.url}" and len(set(hashes.values())) == 3
+        for method in ("adacd", "rephrase"):
+            with pytest.raises(UserError, match=r"openai:m: models.bad, which starts from it, needs the weights"):
+                read_recipe(str(file), ["models.bad.start=told", f"models.bad.method.name={method}"])
+        assert Access(server.url)
+
+
+def test_utility_goes_past_a_wrapper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demur.utility, "find_spec", lambda name: True)  # it is refused before lm_eval is needed
+    folder = align(load_chat("demo/chat"), "adacd", tmp_path / "made")
+    with pytest.raises(UserError, match="utility is measured past what is around a model"):
+        api.measure(str(folder), ["demo/generic:count=2"], out=tmp_path / "run", utility=["arc_easy"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_command_line_knows_every_option(method: str, tmp_path: Path) -> None:
+    options = [part for key, value in METHODS[method].items() if key != "name" for part in (f"--{key}", str(value))]
+    command, _ = parse(["align", "demo/chat", "--method", method, "--out", str(tmp_path), "--system", "Be kind.", *options])
+    assert command.chat.system == "Be kind."
+    assert {key: getattr(command.options, key) for key in METHODS[method] if key != "name"} == {
+        key: value for key, value in METHODS[method].items() if key != "name"
+    }
