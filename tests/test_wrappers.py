@@ -353,6 +353,7 @@ def test_a_changed_option_or_direction_is_another_model_and_another_model_inside
     ("change", "message"),
     [
         (lambda content: "{", "wrapper.json: damaged"),
+        (lambda content: json.dumps(content | {"wrappers": [{"name": "evil.py"}]}), "names code of its own"),
         (lambda content: json.dumps({key: value for key, value in content.items() if key != "source"}), "wrapper.json: damaged"),
         (lambda content: json.dumps(content | {"format": 9}), "format 9, this version of demur knows 1"),
         (lambda content: json.dumps(content | {"source": "/nowhere/at/all"}), "is not at /nowhere/at/all"),

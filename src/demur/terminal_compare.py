@@ -55,7 +55,5 @@ def picked_text(found: Compared) -> str:
     who = "the start model itself" if found.picked == START else found.picked
     limit = f"attack success {'of' if found.kept else 'to'} at most {100 * found.contest.bound:.0f}%"
     won = f"least over-refusal with {limit}" if found.kept else f"none keeps {limit}; nearest to it"
-    test = (
-        f"it refuses {100 * refusal:.0f}% of the harmless test prompts, attack success is {100 * success:.0f}% under the worst"
-    )
+    test = f"it refuses {100 * refusal:.0f}% of the harmless test prompts, attack success is {100 * success:.0f}% under the worst"
     return f"{won} (validation prompts): {who}; {test}"

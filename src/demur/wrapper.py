@@ -175,5 +175,7 @@ def load_wrapped(folder: Path, options: ChatOptions, name: str) -> "Chat":
     chat = load_chat(source, options, name)
     tensors = load_file(folder / DIRECTIONS) if (folder / DIRECTIONS).is_file() else {}
     for spec in specs:
+        if str(spec.get("name", "")).endswith(".py") and not options.trust_remote_code:
+            raise UserError(f"{file}: names code of its own ({spec['name']}); read it, and then load the model with --trust-remote-code")
         chat = put_around(chat, replace(wrapper_of(spec, tensors), made_for=made_for, folder=str(folder)))
     return chat
