@@ -181,8 +181,8 @@ def test_reasoning_that_the_template_opens_is_closed_and_other_reasoning_split_o
     (_, frame), *_ = rows_of(chat, HARMFUL[:1])
     assert chat.tokenizer.decode(frame.after).endswith("<think>\n\n</think>\n\n")
     spoken = chat.tokens("<think>hm</think>Sure")
-    assert response(chat, HARMFUL[0], spoken, True) == Response(HARMFUL[0].id, chat.name, "Sure", thinking="hm")
-    assert response(chat, HARMFUL[0], chat.tokens("Sure"), False) == Response(HARMFUL[0].id, chat.name, "Sure", "length")
+    assert response(chat, HARMFUL[0], spoken, "stop") == Response(HARMFUL[0].id, chat.name, "Sure", thinking="hm")
+    assert response(chat, HARMFUL[0], chat.tokens("Sure"), "length") == Response(HARMFUL[0].id, chat.name, "Sure", "length")
 
 
 def test_bad_input(chat: Chat) -> None:

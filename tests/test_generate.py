@@ -162,7 +162,7 @@ def test_a_models_own_generation_config_does_not_interfere(chat: Chat) -> None:
     prompts = world.prompts("generic", 4, "validation")
     plain = answers(chat, prompts, Generation(max_tokens=20))
     odd = load_chat("demo/chat")
-    odd.model.generation_config.update(repetition_penalty=3.0, do_sample=True, temperature=9.0)
+    odd.model.generation_config.update(repetition_penalty=3.0, do_sample=True, temperature=9.0, max_new_tokens=3, min_length=30)
     assert answers(odd, prompts, Generation(max_tokens=20)) == plain
 
 

@@ -93,8 +93,23 @@ def test_shares_are_every_nth_item_and_miss_none(monkeypatch: pytest.MonkeyPatch
 
 def test_a_process_that_nobody_launched_with_others_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="use accelerate launch"):
-        wait_for_everyone()
+    for name in ("MASTER_ADDR", "RANK", "LOCAL_RANK"):
+        with pytest.raises(UserError, match=f"{name} is not set"):
+            wait_for_everyone()
+        monkeypatch.setenv(name, "0")
+
+
+def test_two_shares_both_keep_what_they_renewed(tmp_path: Path) -> None:
+    """Each share has a copy of the old records; the copy of one does not undo what the other renewed."""
+    unknown = [Verdict("p1", "m", "demo", "unknown"), Verdict("p2", "m", "demo", "unknown")]
+    whole = Records(tmp_path / "verdicts" / "m.demo.jsonl", Verdict, "prompt")
+    whole.add(unknown)
+    for number, renewed in enumerate([Verdict("p1", "m", "demo", "incoherent"), Verdict("p2", "m", "demo", "full_refusal")]):
+        share_of_one = Records(tmp_path / "shares" / str(number) / "verdicts" / "m.demo.jsonl", Verdict, "prompt")
+        share_of_one.add([*unknown, renewed])
+    merge(tmp_path)
+    found = {verdict.prompt: verdict.label for verdict in Records(whole.file, Verdict, "prompt")}
+    assert found == {"p1": "incoherent", "p2": "full_refusal"}
 
 
 def test_what_a_killed_run_left_in_its_shares_is_merged(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tyro.conf import OmitArgPrefixes
 
 from demur.commands import Align, Compare, Explain, Judges, Lint, List, Measure, Report, Run, Suites
 from demur.options import Limits
-from demur.processes import end_clearly
+from demur.processes import end_clearly, is_main_process
 from demur.types import UserError
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ def broken_limits(results: "Results", command: Measure) -> bool:
 
 
 def show(results: "Results") -> None:
-    from demur.processes import is_main_process
     from demur.terminal import headline
     from demur.terminal_utility import print_utility
 
@@ -76,7 +75,6 @@ def align(command: Any) -> int:
     from dataclasses import asdict
 
     from demur import api
-    from demur.processes import is_main_process
 
     made = api.align(command.model, command.out, command.method, command.seed, command.chat, asdict(command.options))
     if is_main_process():
@@ -232,7 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"demur: {describe(error)}", file=sys.stderr)
         code = FAILED
     except KeyboardInterrupt:
-        print("demur: interrupted; run, measure and align go on from here when the same command is given again", file=sys.stderr)
+        if is_main_process():
+            print("demur: interrupted; run, measure, align and compare go on when the same command is given again", file=sys.stderr)
         code = FAILED
     sys.exit(code)
 

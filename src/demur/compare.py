@@ -18,12 +18,14 @@ from demur.folder import Records, keep_same, locked, slug, write_json
 from demur.frontier import Point, mean, pareto, pick, point
 from demur.manifest import read_manifest
 from demur.options import Measurement
-from demur.plugins import check, merged
+from demur.plugins import check, load_plugin, merged
+from demur.processes import process_count
 from demur.progress import say
 from demur.recipe import ModelRecipe, Recipe, full_spec, parse, put, recipe_text, resolve
 from demur.remote import check_local
 from demur.run import execute
 from demur.types import Score, UserError
+from demur.wrapper import wraps
 
 START = "start"
 Strength = dict[str, Any]
@@ -75,14 +77,14 @@ class Arm:
 @dataclass(frozen=True)
 class Row:
     """What a contender reached with one seed on the test prompts. `answering` is how long the validation answers took, relative to those of
-    the start model, attacks and judges included."""
+    the start model, attacks and judges included; None where that was not kept (a killed measurement)."""
 
     method: str
     strength: Strength
     seed: int
     point: Point
     training_seconds: float
-    answering: float
+    answering: float | None
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,8 @@ def read_contest(path: str, settings: Sequence[str] = ()) -> Contest:
     if unmeasured:
         raise UserError(f"{path}: measure.attacks lacks {min(unmeasured)}, under which the bound is kept; add it")
     methods = {name: resolved(path, name, contender, contest.defaults) for name, contender in contest.methods.items()}
+    for name, contender in methods.items():
+        check_steps(f"{path}: methods.{name}", contender, list(stages.values()))
     return Contest(methods, **stages, start=contest.start, bound=contest.bound, seeds=contest.seeds, title=contest.title)
 
 
@@ -131,6 +135,18 @@ def resolved(path: str, name: str, contender: Contender, defaults: Mapping[str, 
         except UserError as error:
             raise UserError(f"{path}: methods.{name}.knobs: {error}") from None
     return Contender(steps, contender.knobs)
+
+
+def check_steps(where: str, contender: Contender, stages: Sequence[Measurement]) -> None:
+    """Raises UserError for steps that cannot follow each other, and for what cannot be measured on a model with something around it."""
+    around = [wraps(load_plugin("methods", step)) for step in contender.steps]
+    if any(first and not then for first, then in itertools.pairwise(around)):
+        raise UserError(f"{where}: a step that trains weights cannot follow one that puts something around them; change their order")
+    attacks = [load_plugin("attacks", attack) for stage in stages for attack in stage.attacks]
+    inside = [attack.name for attack in attacks if hasattr(attack.module, "respond")]
+    inside += [str(task) for stage in stages for task in stage.utility]
+    if any(around) and inside:
+        raise UserError(f"{where}: {inside[0]} would go past what is put around the model; leave one of them out")
 
 
 def strengths(knobs: Mapping[str, Sequence[Any]]) -> list[Strength]:
@@ -155,12 +171,16 @@ def compare(contest: Contest, out: Path, trials: int = 0) -> Compared:
 
     Raises UserError if the folder holds another contest.
     """
+    if process_count() > 1:
+        raise UserError("demur compare runs as one process: start it without accelerate launch")
     with locked(out):
         text = tomli_w.dumps(without_none(asdict(contest)))
-        keep_same(out / "compare.toml", text, begun=any(out.glob("models/*")))
+        keep_same(out / "compare.toml", text, begun=any(file for kept in ("models", "validation") for file in out.glob(f"{kept}/*")))
         made = Records(out / "arms.jsonl", Arm, "name")
         plain = validated(contest, START, contest.start.load, out)
         attacks = list(plain.attack_success)
+        if not attacks or plain.over_refusal is None:
+            raise UserError("validate needs harmful and harmless suites, and none as its first attack, which leaves the harmless ones in")
         tried: dict[str, dict[str, Point]] = {}
         for name, contender in contest.methods.items():
             tried[name] = searched(contest, name, out, made, trials) if trials and contender.knobs else {}
@@ -188,16 +208,19 @@ def make(contest: Contest, method: str, strength: Strength, seed: int, out: Path
     if name in made:
         return made.get([name])[0]
     *before, last = contest.methods[method].steps
-    source, start = contest.start.load, time.perf_counter()
-    for number, step in enumerate([*before, turned(last, strength)]):
-        whole = number == len(before)
-        # Earlier steps have no knob: all strengths share them.
-        folder = out / "models" / slug(name if whole else f"{method} step {number + 1} seed {seed}")
-        if not is_finished(folder):
-            say(f"{name}: {step['name']}")
-            align(load_chat(source, contest.start.chat), full_spec("methods", step), folder, seed, folder.name)
-        source = str(folder)
-    made.add([Arm(name, method, strength, seed, round(time.perf_counter() - start, 2))])
+    source, spent = contest.start.load, 0.0
+    for number, step in enumerate([*before, turned(last, strength)], 1):
+        # Earlier steps have no knob: all strengths share them, and what they took.
+        whole = number > len(before)
+        part = name if whole else f"{method} step {number} seed {seed}"
+        folder = out / "models" / slug(part)
+        if part not in made:
+            start = time.perf_counter()
+            if not is_finished(folder):
+                say(f"{name}: {step['name']}")
+                align(load_chat(source, contest.start.chat), full_spec("methods", step), folder, seed, folder.name)
+            made.add([Arm(part, method, strength if whole else {}, seed, round(spent + time.perf_counter() - start, 2))])
+        spent, source = made.get([part])[0].seconds, str(folder)
     return made.get([name])[0]
 
 
@@ -242,12 +265,13 @@ def tested(contest: Contest, chosen: Mapping[str, Strength], seed: int, out: Pat
         # What answering costs depends on the strength alone, which was validated with the first seed.
         first = make(contest, name, chosen[name], contest.seeds[0], out, made).name if name in chosen else START
         seconds = arms[name].seconds if name in arms else 0.0
-        rows.append(Row(name, chosen.get(name, {}), seed, reached, seconds, round(seconds_of(out, first) / base, 2)))
+        rows.append(Row(name, chosen.get(name, {}), seed, reached, seconds, round(seconds_of(out, first) / base, 2) if base else None))
     return rows
 
 
 def seconds_of(out: Path, name: str) -> float:
-    return float(read_manifest(out / "validation" / slug(name) / "manifest.json")["seconds"][f"{name}: measure"])
+    """What measuring a model on the validation prompts took; 0 where nobody knows."""
+    return float(read_manifest(out / "validation" / slug(name) / "manifest.json")["seconds"].get(f"{name}: measure", 0.0))
 
 
 def bounded(reached: Point, attacks: Iterable[str]) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from demur.manifest import model_hash, text_hash
 from demur.measure import load_prompts, measure_model
 from demur.options import ChatOptions, Measurement
 from demur.placing import located
+from demur.processes import process_count
 from demur.progress import say
 from demur.samples import load_samples
 from demur.single_prompt import PromptExplanation, explain_prompt
@@ -96,6 +97,8 @@ def explain(
     known = trigger_prompts(triggers, count, seed, ks) if triggers else []
     reason = what_is_missing(prompts, bool(known), prompt)
     loaded = load_chat(model, chat)
+    if process_count() > 1:
+        raise UserError("demur explain runs as one process: start it without accelerate launch")
     with locked(out) as folder:
         asked_of = f"{model}\n{model_hash(loaded)}\n{measurement}\n{chat}\n{text_hash(each.text for each in prompts)}\n"
         keep_same(folder / "explain.txt", asked_of, any(folder.glob("responses/*")))

@@ -28,6 +28,10 @@ SHARE_ENDED = 1 / 4  # of a batch, at which the rest goes on without the rows th
 # A model's generation config may ask for sampling, beams or penalties, or no cache; what is measured here is the model's own distribution.
 PLAIN: dict[str, Any] = {
     "use_cache": True,
+    "max_new_tokens": None,
+    "min_new_tokens": None,
+    "min_length": 0,
+    "num_return_sequences": 1,
     "do_sample": False,
     "num_beams": 1,
     "temperature": None,
@@ -162,7 +166,7 @@ def decode(
     rows = list(range(len(batch)))
     answers: list[list[int]] = [[] for _ in batch]
     while rows:
-        share = 1.0 if getattr(model, "_is_stateful", False) else SHARE_ENDED
+        share = SHARE_ENDED if leaves_rows(model) else 1.0
         enough = EnoughEnded(chat, share, start, decided, [batch[row][0] for row in rows])
         output = model.generate(
             **inputs,
@@ -186,6 +190,12 @@ def decode(
         for each in (sampler, *beside):
             each.keep(left)
     return [up_to_end(chat, prompt, answer, decided) for (prompt, _), answer in zip(batch, answers, strict=True)]
+
+
+def leaves_rows(model: Any) -> bool:
+    """Whether a model's memory can go on without some of its rows: recurrent ones (Mamba, LFM2) cannot."""
+    layers = DynamicCache(config=model.config.get_text_config()).layers
+    return not getattr(model, "_is_stateful", False) and all(hasattr(layer, "batch_select_indices") for layer in layers)
 
 
 class EnoughEnded(StoppingCriteria):

@@ -135,8 +135,9 @@ def attacked_prompts(attack: Plugin, prompts: Sequence[Prompt], chat: Chat | Rem
     # An endpoint answers many questions at once: the first process asks them all.
     shared = share if isinstance(chat, Chat) else (lambda items: items if is_main_process() else [])
     if not getattr(attack.module, "SEARCHES", False):
+        own = {prompt.id for prompt in shared(prompts)}
         with main_process_first():
-            return list(shared(attack.call(prompts, chat)))
+            return [prompt for prompt in attack.call(prompts, chat) if prompt.origin in own]
     prompts = shared(prompts)
     kept = Records(folder / "attacks" / f"{slug(chat.name)}.{slug(attack.name)}.jsonl", Prompt, "id")
     done = {prompt.origin for prompt in kept}

@@ -42,8 +42,9 @@ def wait_for_everyone() -> None:
     """Go on when every process has come to here. Raises UserError where one of them has ended."""
     if process_count() == 1:
         return
+    state = connected()
     try:
-        connected().wait_for_everyone()
+        state.wait_for_everyone()
     except RuntimeError as error:  # torch's only word for a connection that a dead process left
         raise UserError(f"{ENDED} ({' '.join(str(error).split())[:120]})") from None
 
@@ -54,12 +55,17 @@ def connected() -> "PartialState":
     from accelerate import PartialState
     from accelerate.utils import parse_flag_from_env
 
-    if "MASTER_ADDR" not in os.environ:
-        raise UserError(f"WORLD_SIZE is {process_count()}, but no launcher says where the processes meet; use accelerate launch")
+    missing = next((name for name in ("MASTER_ADDR", "RANK", "LOCAL_RANK") if name not in os.environ), "")
+    if missing:
+        raise UserError(f"WORLD_SIZE is {process_count()}, but {missing} is not set: unset WORLD_SIZE, or use accelerate launch")
     on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
-    state = PartialState(cpu=on_cpu, timeout=PATIENCE)
+    try:
+        state = PartialState(cpu=on_cpu, timeout=PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"the processes cannot be connected ({reason}); check --num_processes and the GPUs") from None
     if state.num_processes != process_count():  # as where the state was made before, for one process
-        raise RuntimeError(f"{process_count()} processes were launched, {state.num_processes} found each other")
+        raise UserError(f"WORLD_SIZE is {process_count()}, but {state.num_processes} found each other; use accelerate launch")
     return state
 
 

@@ -64,8 +64,10 @@ class Journal:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         start = time.perf_counter()
-        yield
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 2)
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 2)
 
     def keep_model(self, name: str, source: str, digest: str) -> None:
         """Note the model's hash. Raises UserError if the run was begun with other weights."""
@@ -146,8 +148,11 @@ def measure_one(
         say(f"{name}: {count} prompts of {suite} copy requests that it was trained on; its rates there flatter it")
     write_manifest(recipe, journal)
     chat = chat if isinstance(chat, RemoteChat) else with_merged_adapter(chat)
-    with journal.step(f"{name}: measure"):
-        asked, verdicts = measure_model(chat, prompts, recipe.measure, folder)
+    try:
+        with journal.step(f"{name}: measure"):
+            asked, verdicts = measure_model(chat, prompts, recipe.measure, folder)
+    finally:
+        write_manifest(recipe, journal)  # an interrupted measurement has taken its time too
     if isinstance(chat, RemoteChat):
         keep_account(chat, folder, journal)
         return asked, verdicts, []

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from demur.folder import Records, windows
+from demur.folder import Records, line_of, windows
 from demur.processes import is_main_process, process_count, process_number, wait_for_everyone
 from demur.types import Prompt, Response, Verdict
 
@@ -50,15 +50,16 @@ def merge(folder: Path) -> None:
             whole = folder / file.relative_to(own)
             pattern = file.relative_to(own).parts[0]
             kind, key = KINDS[pattern if pattern in KINDS else f"{pattern}/*.jsonl"]
-            merge_records(Records(whole, kind, key), Records(file, kind, key), key)
+            merge_records(Records(whole, kind, key), Records(file, kind, key))
     shutil.rmtree(folder / SHARES, ignore_errors=True)
 
 
-def merge_records(whole: Records[Any], part: Records[Any], key: str) -> None:
-    """Add the records that are new or have changed, of each key the last one."""
+def merge_records(whole: Records[Any], part: Records[Any]) -> None:
+    """Add the records that the run folder has never held, of each key the last one: a copy of an old one, which every process was given,
+    does not undo what another process renewed."""
+    held = {hash(line_of(record)) for record in whole}
     for names in windows(part.places, WINDOW):
-        known = {getattr(record, key): record for record in whole.get(name for name in names if name in whole)}
-        whole.add(record for name, record in zip(names, part.get(names), strict=True) if known.get(name) != record)
+        whole.add(record for record in part.get(names) if hash(line_of(record)) not in held)
 
 
 def known_files(folder: Path) -> list[Path]:

@@ -27,7 +27,7 @@ def print_compared(found: Compared) -> None:
         rates = [[row.point.over_refusal for row in rows], *([row.point.attack_success[attack] for row in rows] for attack in attacks)]
         cells = [spread(values) for values in [*rates, [row.point.utility for row in rows]]]
         mark = " *" if method in found.frontier else ""
-        costs = (f"{fmean(row.training_seconds for row in rows):.0f} s", f"{fmean(row.answering for row in rows):.2f}x")
+        costs = (f"{fmean(row.training_seconds for row in rows):.0f} s", ratio([row.answering for row in rows]))
         table.add_row(Text(method + mark), Text(strength_text(rows[0])), *cells, *costs)
     console.print(table)
     console.print(Text(picked_text(found)), soft_wrap=True)
@@ -41,6 +41,11 @@ def spread(values: list[float | None]) -> str:
         return "unknown"
     ends = [f"{end:.0f}" for end in (min(known), max(known))]
     return f"{fmean(known):.0f}" + (f" [{', '.join(ends)}]" if ends[0] != ends[1] else "")
+
+
+def ratio(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{fmean(known):.2f}x" if known else "unknown"
 
 
 def strength_text(row: Row) -> str:

@@ -205,11 +205,10 @@ def generate_after(chat: Chat, batch: Sequence[tuple[Prompt, Frame]], found: Seq
     with taking_embeddings(chat):
         tokens = model.generate(
             **with_vectors(chat, [frame for _, frame in batch], torch.stack([one.vectors for one in found])),
-            max_new_tokens=generation.max_tokens,
             eos_token_id=chat.end_tokens,
             pad_token_id=chat.tokenizer.pad_token_id,
             logits_processor=LogitsProcessorList([sampler] if generation.temperature > 0 else []),
-            **PLAIN,
+            **PLAIN | {"max_new_tokens": generation.max_tokens},
         )
     return [response(chat, prompt, *up_to_end(chat, prompt, row)) for (prompt, _), row in zip(batch, tokens.tolist(), strict=True)]
 
