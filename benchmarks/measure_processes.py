@@ -18,6 +18,8 @@ from typing import Any
 import tyro
 
 TARGET = 0.65
+TEMPLATES = ("role_play", "privilege", "refusal_suppression", "prefix_injection", "style_injection", "distractors", "continuation", "demo")
+ATTACKS = ["none", "prefill", *(f"templates/{name}" for name in TEMPLATES)]
 LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
 LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
 
@@ -33,7 +35,7 @@ class Options:
 def measured(options: Options, launcher: Sequence[str], folder: Path) -> tuple[float, list[Any]]:
     """Seconds, and the scores."""
     suites = [f"demo/{kind}:count={options.count}" for kind in ("harmful", "pseudo_harmful", "trigger_sharing", "generic")]
-    measure = ["measure", "demo/chat", "--suites", *suites, "--attacks", "none", "prefill", "--judges", "demo"]
+    measure = ["measure", "demo/chat", "--suites", *suites, "--attacks", *ATTACKS, "--judges", "demo"]
     command = [sys.executable, *launcher, "-m", "demur", *measure, "--max-tokens", str(options.tokens), "--out", str(folder)]
     start = time.perf_counter()
     subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}, stdout=subprocess.DEVNULL)

@@ -4,21 +4,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from demur.folder import Records, line_of, windows
+from demur.folder import drop_cut_line
 from demur.processes import is_main_process, process_count, process_number, wait_for_everyone
-from demur.types import Prompt, Response, Verdict
 
 SHARES = "shares"
-WINDOW = 4096  # records in memory at once
-# What the files of a run folder hold: a record's type and the field that it is known by.
-KINDS: dict[str, tuple[type[Any], str]] = {
-    "prompts.jsonl": (Prompt, "id"),
-    "attacks/*.jsonl": (Prompt, "id"),
-    "responses/*.jsonl": (Response, "prompt"),
-    "verdicts/*.jsonl": (Verdict, "prompt"),
-}
+# Files of a run folder that hold records, one a line.
+KEPT = ("prompts.jsonl", "attacks/*.jsonl", "responses/*.jsonl", "verdicts/*.jsonl")
 
 
 @contextmanager
@@ -47,20 +39,21 @@ def merge(folder: Path) -> None:
     """Add what the processes' folders hold to the run folder, and delete them."""
     for own in sorted((folder / SHARES).glob("*")):
         for file in known_files(own):
-            whole = folder / file.relative_to(own)
-            pattern = file.relative_to(own).parts[0]
-            kind, key = KINDS[pattern if pattern in KINDS else f"{pattern}/*.jsonl"]
-            merge_records(Records(whole, kind, key), Records(file, kind, key))
+            merge_records(folder / file.relative_to(own), file)
     shutil.rmtree(folder / SHARES, ignore_errors=True)
 
 
-def merge_records(whole: Records[Any], part: Records[Any]) -> None:
-    """Add the records that the run folder has never held, of each key the last one: a copy of an old one, which every process was given,
-    does not undo what another process renewed."""
-    held = {hash(line_of(record)) for record in whole}
-    for names in windows(part.places, WINDOW):
-        whole.add(record for record in part.get(names) if hash(line_of(record)) not in held)
+def merge_records(whole: Path, part: Path) -> None:
+    """Add the records that the run folder has never held: a copy of an old one, which every process was given, does not undo what another
+    process renewed. A last line that a kill cut off is dropped."""
+    drop_cut_line(whole)
+    drop_cut_line(part)
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("rb") as lines, whole.open("a+b") as target:
+        target.seek(0)
+        held = {hash(line) for line in target}
+        target.writelines(line for line in lines if hash(line) not in held)
 
 
 def known_files(folder: Path) -> list[Path]:
-    return sorted(file for pattern in KINDS for file in folder.glob(pattern))
+    return sorted(file for pattern in KEPT for file in folder.glob(pattern))

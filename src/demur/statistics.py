@@ -102,7 +102,8 @@ def score(verdicts: Sequence[Verdict], prompts: Mapping[str, Prompt], method: st
         if outcomes:
             successes = [outcome for outcome in outcomes if outcome is not None]
             scores.append(Score(*place, AT_K, *rate(successes, range(len(successes))), len(outcomes) - len(successes)))
-        known = [verdict for verdict in group if verdict.label != "unknown"]
+        # In a fixed order, since sums depend on it in their last digit, and several processes give verdicts in another one.
+        known = sorted((verdict for verdict in group if verdict.label != "unknown"), key=lambda verdict: verdict.prompt)
         origins = [prompts[verdict.prompt].origin for verdict in known]
         for metric, hit in metrics_for(prompts[group[0].prompt].kind, known).items():
             scores.append(Score(*place, metric, *rate([hit(verdict) for verdict in known], origins), len(group) - len(known)))
