@@ -172,7 +172,7 @@ def test_a_batch_that_does_not_fit_is_halved(chat: Chat, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(embedding, "optimise", crowded)
     assert len(said(chat, HARMFUL[:5], replace(SHORT, steps=1, batch_size=8), max_tokens=5)) == 5
-    assert sizes == [5, 4, 2, 2, 1]
+    assert sizes == [5, 2, 2, 1]
 
 
 def test_reasoning_that_the_template_opens_is_closed_and_other_reasoning_split_off() -> None:

@@ -10,6 +10,7 @@ from demur.chat import Chat, load_chat
 from demur.demo import world
 from demur.demo.wordwise import edit_f1
 from demur.matched import balanced, distinct, matched_samples, training_sets
+from demur.options import Sets
 from demur.plugins import load_plugin
 from demur.samples import load_samples
 from demur.types import Sample, Trigger, UserError
@@ -101,11 +102,12 @@ def test_answers_come_from_the_model_and_refusals_are_filtered(base: Chat) -> No
 
 def test_a_training_takes_its_benign_set_from_an_extractor_once(base: Chat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = "triggers/contrast + demo/counterfactual*0.25"
-    harmful, benign = training_sets("demo/harmful", source, (100, 20), REFERENCE, base, 0, tmp_path)
+    sets = Sets("demo/harmful", source, REFERENCE, 100, 20)
+    harmful, benign = training_sets(sets, base, 0, tmp_path)
     assert (len(harmful), len(benign)) == (100, 20)
     assert Counter(sample.id.rpartition("#")[2] for sample in benign) == {"trigger": 16, "counterfactual": 4}
     monkeypatch.setattr("demur.matched.extract", None)  # a resumed training reads what the first one found
-    assert training_sets("demo/harmful", source, (100, 20), REFERENCE, base, 0, tmp_path) == (harmful, benign)
+    assert training_sets(sets, base, 0, tmp_path) == (harmful, benign)
 
 
 def test_the_model_keeps_the_samples_that_were_made_for_it(tmp_path: Path) -> None:

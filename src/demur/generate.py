@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy
 import torch
@@ -19,6 +19,8 @@ from demur.types import Finish, Prompt, Response, UserError
 from demur.wrapper import attended, is_attended, is_steered, rewritten
 
 Decided = Callable[[str], bool]
+Row = TypeVar("Row")
+Made = TypeVar("Made")
 # A refusal's first word decides it in the models that we know; openings are compared by their first token.
 REFUSAL_OPENINGS = ("I'm", "I’m", "I am", "I cannot", "Sorry", "Unfortunately", "As an AI")
 LARGEST_BATCH = 256
@@ -56,21 +58,34 @@ def generate(chat: Chat, prompts: Sequence[Prompt], generation: Generation, deci
     rows.sort(key=lambda row: (-len(row[1]), row[0].id))
     wrapped = is_attended(chat)  # mostly by a second pass, which has a cache of its own
     size = generation.batch_size or fitting_batch_size(chat, (1 + wrapped) * (len(rows[0][1]) + generation.max_tokens) if rows else 1)
-    start, switch = 0, rope_switch(chat)
+    switch = rope_switch(chat)
     prefix = None if switch or is_steered(chat) else shared_beginning(chat, [tokens for _, tokens in rows])
+
+    def alone(row: tuple[Prompt, list[int]]) -> bool:
+        """Where one long row would change the positional encoding of all, it goes alone."""
+        return 0 < switch < len(row[1]) + generation.max_tokens or (switch > 0 and wrapped)
+
+    for batch, answers in in_batches_that_fit(rows, size, lambda batch: generate_batch(chat, batch, generation, decided, prefix), alone):
+        yield [response(chat, prompt, *answer) for (prompt, _), answer in zip(batch, answers, strict=True)]
+
+
+def in_batches_that_fit(
+    rows: Sequence[Row], size: int, work: Callable[[Sequence[Row]], Made], alone: Callable[[Row], bool] = lambda row: False
+) -> Iterator[tuple[Sequence[Row], Made]]:
+    """The rows in batches of `size`, each with what `work` made of it. One that does not fit into the GPU's memory is halved and tried
+    again; a row that has to be `alone` has a batch of its own. Raises torch.OutOfMemoryError where one row does not fit."""
+    start = 0
     while start < len(rows):
-        # Where one long row would change the positional encoding of all, it goes alone.
-        alone = 0 < switch < len(rows[start][1]) + generation.max_tokens or (switch > 0 and wrapped)
-        batch = rows[start : start + (1 if alone else size)]
+        batch = rows[start : start + (1 if alone(rows[start]) else size)]
         try:
-            answers = generate_batch(chat, batch, generation, decided, prefix)
+            made = work(batch)
         except torch.OutOfMemoryError:
-            if size == 1:
+            if len(batch) == 1:
                 raise
             torch.cuda.empty_cache()
-            size = max(size // 2, 1)
+            size = len(batch) // 2
             continue
-        yield [response(chat, prompt, *answer) for (prompt, _), answer in zip(batch, answers, strict=True)]
+        yield batch, made
         start += len(batch)
 
 

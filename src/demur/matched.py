@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demur.options import Generation
+from demur.options import Generation, Sets
 from demur.processes import is_main_process, wait_for_everyone
 from demur.progress import say
 from demur.types import Prompt, Response, Sample, Trigger, UserError
@@ -27,38 +27,35 @@ LEFT_OUT = {
 }
 
 
-def training_sets(
-    harmful: str, benign: str, counts: tuple[int, int], reference: str, chat: "Chat", seed: int, folder: Path
-) -> tuple[list[Sample], list[Sample]]:
+def training_sets(sets: Sets, chat: "Chat", seed: int, folder: Path) -> tuple[list[Sample], list[Sample]]:
     """The harmful and the benign samples of a training, as load_sets finds them; their requests are kept in `folder`."""
     from demur.guard import keep_requests
 
-    sets = load_sets(harmful, benign, counts, reference, chat, seed, folder)
+    found = load_sets(sets, chat, seed, folder)
     if is_main_process():
-        keep_requests([*sets[0], *sets[1]], folder)
-    return sets
+        keep_requests([*found[0], *found[1]], folder)
+    return found
 
 
-def load_sets(
-    harmful: str, benign: str, counts: tuple[int, int], reference: str, chat: "Chat", seed: int, folder: Path
-) -> tuple[list[Sample], list[Sample]]:
-    """The harmful and the benign samples of a training; counts of 0 mean all.
+def load_sets(sets: Sets, chat: "Chat", seed: int, folder: Path) -> tuple[list[Sample], list[Sample]]:
+    """The harmful and the benign samples of a training.
 
-    `benign` is whatever load_samples takes, or `triggers/EXTRACTOR`: the triggers of the harmful set, found against the benign requests
-    of `reference` and answered by `chat`, or a mix of both. Extracted samples are kept in `folder`, so that an interrupted training does
+    `sets.benign` is whatever load_samples takes, or `triggers/EXTRACTOR`: the triggers of the harmful set, found against the requests of
+    `sets.reference` and answered by `chat`, or a mix of both. Extracted samples are kept in `folder`, so that an interrupted training does
     not ask again; of several processes only the first one extracts.
     """
     from demur.folder import read_records, write_records
     from demur.samples import load_samples, parts_of
 
-    refused = load_samples(harmful, "harmful", counts[0], seed)
-    say_if_answered(harmful, refused)
-    parts = parts_of(benign, counts[1]) if " + " in benign else [(benign, counts[1])]
+    benign_count = sets.benign_count or sets.count
+    refused = load_samples(sets.harmful, "harmful", sets.count, seed)
+    say_if_answered(sets.harmful, refused)
+    parts = parts_of(sets.benign, benign_count) if " + " in sets.benign else [(sets.benign, benign_count)]
     if not any(is_extractor(part) for part, _ in parts):
-        return refused, load_samples(benign, "benign", counts[1], seed)
+        return refused, load_samples(sets.benign, "benign", benign_count, seed)
     file = folder / EXTRACTED_FILE
     if is_main_process() and not file.is_file():
-        known = load_samples(reference, "benign", 0, seed, answered=False) if reference else []
+        known = load_samples(sets.reference, "benign", 0, seed, answered=False) if sets.reference else []
         samples = []
         for part, share in parts:
             if is_extractor(part):
@@ -69,6 +66,13 @@ def load_sets(
         write_records(file, samples)
     wait_for_everyone()
     return refused, read_records(file, Sample)
+
+
+def check_harmful_answers(source: str, samples: Sequence[Sample], use: str) -> None:
+    """Raises UserError where a harmful sample has no harmful answer; `use` says what for."""
+    missing = next((sample.id for sample in samples if not sample.harmful_answer.strip()), "")
+    if missing:
+        raise UserError(f"{source}: sample {missing} has no harmful answer to {use}; give a column harmful_answer (or rejected)")
 
 
 def say_if_answered(source: str, samples: Sequence[Sample]) -> None:

@@ -85,19 +85,26 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """What representation training erases and retains, drawn in fixed shares of every batch; the rest of a batch are benign samples."""
+class Sets:
+    """Harmful and benign samples to train on."""
 
     harmful: str = ""
-    """Harmful requests with refusals and harmful answers (column harmful_answer or rejected): a file, hub:owner/name or demo/harmful."""
+    """Harmful requests: a file (prompt/response, messages, preference pairs, ...), hub:owner/name or demo/harmful. With refusals, but for
+    rlvr; with harmful answers too (column harmful_answer or rejected) where a method breaks them off or erases them."""
     benign: str = "none"
-    """Benign requests with answers, retained: a file, hub:owner/name, demo/..., triggers/EXTRACTOR, or a mix: "A + B*0.5"."""
+    """Benign requests, with answers but for rlvr: as above, demo/..., triggers/EXTRACTOR (trigger-matched), none, or a mix: "A + B*0.5"."""
     reference: str = ""
     """Benign requests that triggers/EXTRACTOR compares the harmful ones with; empty: everyday requests that come with demur."""
     count: Annotated[int, Ge(0)] = 0
     """Use that many harmful samples, drawn at random; 0: all."""
     benign_count: Annotated[int, Ge(0)] = 0
     """Use that many benign samples; 0: `count`."""
+
+
+@dataclass(frozen=True)
+class Contrast(Sets):
+    """What representation training erases and retains, drawn in fixed shares of every batch; the rest of a batch are benign samples."""
+
     erase_share: Annotated[float, Gt(0), Lt(1)] = 0.5
     """Share of harmful answers, which are erased, in every batch."""
     refusal_share: Annotated[float, Ge(0), Lt(1)] = 0.1

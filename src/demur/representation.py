@@ -94,15 +94,12 @@ def train_representations(
 
 def contrast_sets(chat: "Chat", data: Contrast, seed: int, folder: Path) -> tuple[list[Sample], list[Sample]]:
     """The harmful samples, each with a harmful answer, and the benign ones. Raises UserError where either is missing."""
-    from demur.matched import training_sets
+    from demur.matched import check_harmful_answers, training_sets
 
     if not data.harmful or data.benign == "none":
         raise UserError("representation training needs harmful samples to erase and benign ones to retain: give --harmful and --benign")
-    counts = (data.count, data.benign_count or data.count)
-    harmful, benign = training_sets(data.harmful, data.benign, counts, data.reference, chat, seed, folder)
-    missing = next((sample.id for sample in harmful if not sample.harmful_answer.strip()), "")
-    if missing:
-        raise UserError(f"{data.harmful}: sample {missing} has no harmful answer to erase; give a column harmful_answer (or rejected)")
+    harmful, benign = training_sets(data, chat, seed, folder)
+    check_harmful_answers(data.harmful, harmful, "erase")
     return harmful, benign
 
 

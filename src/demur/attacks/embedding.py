@@ -23,7 +23,7 @@ from transformers import LogitsProcessorList
 from demur.attacks._prompts import attacked
 from demur.attacks._suffix import Frame, framed, frozen, target_of
 from demur.chat import Chat
-from demur.generate import PLAIN, GumbelSampler, check_lengths, left_padded, positioned, split_thinking, up_to_end
+from demur.generate import PLAIN, GumbelSampler, check_lengths, in_batches_that_fit, left_padded, positioned, split_thinking, up_to_end
 from demur.objectives import IGNORED, answer_nll
 from demur.options import Generation
 from demur.progress import progress, say
@@ -83,22 +83,15 @@ def respond(prompts: Sequence[Prompt], chat: Chat, generation: Generation, confi
     longest = max((len(frame.target) for _, frame in rows), default=0)
     check_lengths(chat, [(prompt, row_of(frame, config)) for prompt, frame in rows], max(generation.max_tokens, longest))
     rows.sort(key=lambda row: (-len(row_of(row[1], config)), row[0].id))
-    size, start = config.batch_size, 0
     outcomes: list[Found] = []
-    while start < len(rows):
-        batch = rows[start : start + size]
-        try:
-            found = optimise(chat, batch, config)
-            answers = generate_after(chat, batch, found, generation)
-        except torch.OutOfMemoryError:
-            if size == 1:
-                raise
-            torch.cuda.empty_cache()
-            size = max(size // 2, 1)
-            continue
+
+    def attacked(batch: Sequence[tuple[Prompt, Frame]]) -> tuple[list[Found], list[Response]]:
+        found = optimise(chat, batch, config)
+        return found, generate_after(chat, batch, found, generation)
+
+    for _, (found, answers) in in_batches_that_fit(rows, config.batch_size, attacked):
         outcomes += found
         yield answers
-        start += size
     if outcomes:
         say(f"{chat.name}: embedding: {summary(outcomes, config)}")
 

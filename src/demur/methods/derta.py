@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from demur.options import Training
+from demur.options import Sets, Training
 from demur.types import Sample, UserError
 
 if TYPE_CHECKING:
@@ -19,17 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Config:
-    harmful: str = ""
-    """Harmful requests with refusals and harmful answers (column harmful_answer or rejected): a file, hub:owner/name or demo/harmful."""
-    benign: str = "none"
-    """Benign requests with answers: as above, demo/sanitised, triggers/EXTRACTOR (trigger-matched), none, or a mix: "A + B*0.5"."""
-    count: Annotated[int, Ge(0)] = 0
-    """Use that many samples of each role, drawn at random; 0: all."""
-    benign_count: Annotated[int, Ge(0)] = 0
-    """Use that many benign samples; 0: `count`."""
-    reference: str = ""
-    """Benign requests that triggers/EXTRACTOR compares the harmful ones with; empty: everyday requests that come with demur."""
+class Config(Sets):
     harmful_share: Annotated[float, Ge(0), Le(1)] = 0.2
     """Share of harmful samples in every batch."""
     harmful_weight: Annotated[float, Ge(0), Le(1)] = 0.2
@@ -51,20 +41,15 @@ def align(chat: "Chat", folder: Path, seed: int, config: Config) -> "Chat":
     harmful answer the target is the first token of the refusal. [rebuilt: lengths and frequency of prefixes are those of prefilled SFT,
     each sample's own refusal gives the token, and both terms are means over tokens.]"""
     from demur.batches import encode, in_batches
-    from demur.matched import training_sets
+    from demur.matched import check_harmful_answers, training_sets
     from demur.prefixes import with_prefixes
     from demur.processes import process_count
     from demur.training import train
 
     if not config.harmful:
         raise UserError("derta needs harmful requests with refusals and harmful answers: give --harmful FILE (or demo/harmful)")
-    counts = (config.count, config.benign_count or config.count)
-    harmful, benign = training_sets(config.harmful, config.benign, counts, config.reference, chat, seed, folder)
-    missing = next((sample.id for sample in harmful if not sample.harmful_answer.strip()), "")
-    if missing:
-        raise UserError(
-            f"{config.harmful}: sample {missing} has no harmful answer to break off; give a column harmful_answer (or rejected)"
-        )
+    harmful, benign = training_sets(config, chat, seed, folder)
+    check_harmful_answers(config.harmful, harmful, "break off")
     ordered = in_batches(harmful, benign, config.harmful_share, config.training, process_count(), seed)
     if config.prefix == "harmful":
         coin = random.Random(f"prefix/{seed}")

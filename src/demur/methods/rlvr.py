@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from demur.options import Training
+from demur.options import Sets, Training
 from demur.progress import say
 from demur.types import Prompt, Response, Sample, UserError
 
@@ -18,17 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Config:
-    harmful: str = ""
-    """Harmful requests: a file, hub:owner/name or demo/harmful; their answers are not used."""
-    benign: str = "none"
-    """Benign requests: a file, demo/generic, demo/sanitised, triggers/EXTRACTOR, none, or a mix: "A + B*0.5"."""
-    reference: str = ""
-    """Benign requests that triggers/EXTRACTOR compares the harmful ones with; empty: everyday requests that come with demur."""
-    count: Annotated[int, Ge(0)] = 0
-    """Use that many samples of each role, drawn at random; 0: all."""
-    benign_count: Annotated[int, Ge(0)] = 0
-    """Use that many benign samples; 0: `count`."""
+class Config(Sets):
     harmful_share: Annotated[float, Ge(0), Le(1)] = 0.5
     """Share of harmful requests in every batch."""
     judge: str = "rule"
@@ -63,8 +53,7 @@ def align(chat: "Chat", folder: Path, seed: int, config: Config) -> "Chat":
     if not config.harmful:
         raise UserError("rlvr needs harmful requests: give --harmful FILE (or demo/harmful)")
     torch.manual_seed(seed)
-    counts = (config.count, config.benign_count or config.count)
-    sets = training_sets(config.harmful, config.benign, counts, config.reference, chat, seed, folder)
+    sets = training_sets(config, chat, seed, folder)
     dtype, use_cache, ends = chat.model.dtype, own_use_cache(chat.model), chat.model.generation_config.eos_token_id
     chat = replace(chat, model=with_lora(with_own_reference(chat, folder, config), config.training))
     with quiet_progress(True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from demur.options import Training
+from demur.options import Sets, Training
 from demur.types import UserError
 
 if TYPE_CHECKING:
@@ -19,17 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Config:
-    harmful: str = ""
-    """Harmful requests with refusals: a file (prompt/response, messages, preference pairs, ...), hub:owner/name or demo/harmful."""
-    benign: str = "none"
-    """Benign requests with answers: as above, demo/sanitised, triggers/EXTRACTOR (trigger-matched), none, or a mix: "A + B*0.5"."""
-    count: Annotated[int, Ge(0)] = 0
-    """Use that many samples of each role, drawn at random; 0: all."""
-    benign_count: Annotated[int, Ge(0)] = 0
-    """Use that many benign samples; 0: `count`."""
-    reference: str = ""
-    """Benign requests that triggers/EXTRACTOR compares the harmful ones with; empty: everyday requests that come with demur."""
+class Config(Sets):
     harmful_share: Annotated[float, Ge(0), Le(1)] = 0.2
     """Share of harmful samples in every batch."""
     harmful_weight: Annotated[float, Ge(0), Le(1)] = 0.2
@@ -59,8 +49,7 @@ def align(chat: "Chat", folder: Path, seed: int, config: Config) -> "Chat":
 
     if not config.harmful:
         raise UserError("sft needs harmful requests with refusals: give --harmful FILE (or demo/harmful)")
-    counts = (config.count, config.benign_count or config.count)
-    harmful, benign = training_sets(config.harmful, config.benign, counts, config.reference, chat, seed, folder)
+    harmful, benign = training_sets(config, chat, seed, folder)
     ordered = in_batches(harmful, benign, config.harmful_share, config.training, process_count(), seed)
     if config.prefix != "none":
         coin = random.Random(f"prefix/{seed}")
