@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 
+from demur.heap import keep_freed_memory
 from demur.options import ChatOptions
 from demur.processes import process_count
 from demur.types import UserError
@@ -122,6 +123,8 @@ def load_chat(source: str, options: ChatOptions | None = None, name: str = "") -
         raise UserError(f"{source}: no such model; give a folder, a Hub id (owner/name), {embedded}, or openai:NAME behind an endpoint")
     model, tokenizer = load_parts(str(folder.resolve()) if folder.exists() else path, source, options)
     chat = Chat(model, with_template(tokenizer, source, options), name or source, path, options)
+    if chat.device.type == "cpu":
+        keep_freed_memory()
     try:
         chat.render("hello")
     except TemplateError as error:
