@@ -97,9 +97,9 @@ def counted_tokens() -> list[int]:
     lengths: list[int] = []
     made = demur.generate.response
 
-    def response(chat: Chat, prompt: Prompt, tokens: Sequence[int], finish: Finish) -> Response:
+    def response(chat: Chat, prompt: Prompt, tokens: Sequence[int], finish: Finish, odds: float) -> Response:
         lengths.append(len(tokens))
-        return made(chat, prompt, tokens, finish)
+        return made(chat, prompt, tokens, finish, odds)
 
     demur.generate.response = response
     return lengths

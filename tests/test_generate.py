@@ -216,6 +216,18 @@ def test_refusal_log_odds_tell_refused_from_answered(chat: Chat) -> None:
     assert ((odds > 0) == refused).float().mean() >= 0.95
 
 
+def test_answers_come_with_the_log_odds_of_their_first_token(chat: Chat) -> None:
+    """Under a prefill too, in batches that shrink, and sampled: what the model itself says before anything is drawn."""
+    prompts = [*world.prompts("harmful", 4), *world.prompts("generic", 5)]
+    prompts += [replace(prompt, id=f"{prompt.id}@", prefill="Sure, here is how") for prompt in prompts[:3]]
+    expected = {prompt.id: odds for prompt, odds in zip(prompts, refusal_log_odds(chat, prompts).tolist(), strict=True)}
+    assert max(expected.values()) > 0 > min(expected.values())
+    for generation in (Generation(12, batch_size=5), Generation(3, temperature=1.0)):
+        for answer in (answer for batch in generate(chat, prompts, generation) for answer in batch):
+            assert answer.log_odds == pytest.approx(expected[answer.prompt], abs=0.02)
+    assert Response("a", "m", "x", log_odds=1.0) == Response("a", "m", "x")
+
+
 def test_hidden_states_in_memory_and_on_disk(chat: Chat, tmp_path: Path) -> None:
     prompts = [ask("How do I clean my old sofa?"), ask("Is it hard to study?")]
     states = hidden_states(chat, prompts, layers=(0, 3, 6), positions=(-1, -2))

@@ -153,8 +153,9 @@ def generate_batch(
     generation: Generation,
     decided: Decided | None = None,
     prefix: DynamicCache | None = None,
-) -> list[tuple[list[int], Finish]]:
-    """New token ids of each row, without the end token, and how the row ended. All rows begin with the tokens of `prefix`.
+) -> list[tuple[list[int], Finish, float]]:
+    """New token ids of each row, without the end token, how the row ended, and the refusal log-odds of its first token. All rows begin with
+    the tokens of `prefix`.
 
     `transformers` computes every row until the last one has ended. Here it stops whenever a quarter of the rows have, and goes on with the
     others and their part of the cache (not where a model's memory is no key-value cache).
@@ -170,14 +171,16 @@ def decode(
     decided: Decided | None,
     prefix: DynamicCache | None,
     beside: Sequence[Any],
-) -> list[tuple[list[int], Finish]]:
+) -> list[tuple[list[int], Finish, float]]:
     inputs: dict[str, Any] = left_padded(chat, [tokens for _, tokens in batch], prefix.get_seq_length() if prefix else 0)
     if prefix:
         inputs["past_key_values"] = expanded(prefix, len(batch))
     start = inputs["input_ids"].shape[1]
     model: Any = chat.model
     sampler = GumbelSampler([prompt.id for prompt, _ in batch], generation)
-    processors = [each for each in beside if isinstance(each, LogitsProcessor)] + ([sampler] if generation.temperature > 0 else [])
+    opening = Opening(chat)
+    wrapping = [each for each in beside if isinstance(each, LogitsProcessor)]
+    processors = [opening, *wrapping, *([sampler] if generation.temperature > 0 else [])]
     rows = list(range(len(batch)))
     answers: list[list[int]] = [[] for _ in batch]
     while rows:
@@ -204,7 +207,8 @@ def decode(
         rows = [rows[index] for index in left]
         for each in (sampler, *beside):
             each.keep(left)
-    return [up_to_end(chat, prompt, answer, decided) for (prompt, _), answer in zip(batch, answers, strict=True)]
+    ended = [up_to_end(chat, prompt, answer, decided) for (prompt, _), answer in zip(batch, answers, strict=True)]
+    return [(*each, odds) for each, odds in zip(ended, opening.odds, strict=True)]
 
 
 def leaves_rows(model: Any) -> bool:
@@ -229,6 +233,18 @@ class EnoughEnded(StoppingCriteria):
             for row in (~self.ended).nonzero().flatten().tolist():
                 self.ended[row] = self.decided(spoken(self.chat, self.prompts[row], input_ids[row, self.start :].tolist())[1])
         return torch.full_like(self.ended, bool(self.ended.float().mean() >= self.share))
+
+
+class Opening(LogitsProcessor):
+    """Keeps the refusal log-odds of the first token of each answer (`odds`, nats), as the model itself has them."""
+
+    def __init__(self, chat: Chat):
+        self.refusing = refusal_tokens(chat)
+        self.odds: list[float] = []
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        self.odds = self.odds or log_odds(scores, self.refusing).tolist()
+        return scores
 
 
 class GumbelSampler(LogitsProcessor):
@@ -269,9 +285,9 @@ def reply(chat: Chat, text: str, generation: Generation | None = None) -> str:
     return next(answer.text for batch in generate(chat, [prompt], generation or Generation()) for answer in batch)
 
 
-def response(chat: Chat, prompt: Prompt, tokens: Sequence[int], finish: Finish) -> Response:
+def response(chat: Chat, prompt: Prompt, tokens: Sequence[int], finish: Finish, odds: float) -> Response:
     thinking, text = spoken(chat, prompt, tokens)
-    return Response(prompt.id, chat.name, text, finish, thinking)
+    return Response(prompt.id, chat.name, text, finish, thinking, log_odds=round(odds, 2))
 
 
 def spoken(chat: Chat, prompt: Prompt, tokens: Sequence[int]) -> tuple[str, str]:
@@ -295,14 +311,25 @@ def refusal_log_odds(
     chat: Chat, prompts: Sequence[Prompt], batch_size: int = 0, openings: Sequence[str] = REFUSAL_OPENINGS
 ) -> Float[Tensor, " prompt"]:
     """log p/(1-p), with p the probability that the answer's first token begins a refusal (arXiv 2406.11717, section 2.3)."""
-    refusing = torch.tensor(sorted({chat.tokens(opening)[0] for opening in openings}), device=chat.device)
+    refusing = refusal_tokens(chat, openings)
     result = torch.empty(len(prompts))
     for indices, rows in by_length(chat, prompts, batch_size):
-        logits = chat.model(**positioned(left_padded(chat, rows)), logits_to_keep=1, use_cache=False).logits[:, -1].float()
-        others = torch.ones(logits.shape[-1], dtype=torch.bool, device=chat.device)
-        others[refusing] = False
-        result[indices] = (logits[:, refusing].logsumexp(-1) - logits[:, others].logsumexp(-1)).cpu()
+        logits = chat.model(**positioned(left_padded(chat, rows)), logits_to_keep=1, use_cache=False).logits[:, -1]
+        result[indices] = log_odds(logits, refusing).cpu()
     return result
+
+
+def refusal_tokens(chat: Chat, openings: Sequence[str] = REFUSAL_OPENINGS) -> Int[Tensor, " token"]:
+    """The first token of each opening of a refusal."""
+    return torch.tensor(sorted({chat.tokens(opening)[0] for opening in openings}), device=chat.device)
+
+
+def log_odds(logits: Float[Tensor, "prompt token"], wanted: Int[Tensor, " token"]) -> Float[Tensor, " prompt"]:
+    """log p/(1-p), with p the probability of the wanted tokens together."""
+    wanted = wanted.to(logits.device)  # a model may lie on several
+    others = torch.ones(logits.shape[-1], dtype=torch.bool, device=logits.device)
+    others[wanted] = False
+    return logits[:, wanted].float().logsumexp(-1) - logits[:, others].float().logsumexp(-1)
 
 
 @torch.inference_mode()

@@ -1,6 +1,6 @@
 """The nouns of demur. Every stage takes and returns lists of these frozen dataclasses, never dicts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["harmful", "pseudo_harmful", "benign"]
@@ -40,10 +40,11 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a model said. `text` starts with the prefill, if there was one; `thinking` is what a reasoning model wrote
-    before its answer and is never judged. `finish` tells whether the model stopped itself, ran into the limit, or was
-    stopped because no judge needed more of its answer. `failure` says why an
-    endpoint gave no answer ("timeout: ..."), `tokens` how many of prompt and answer it counted; a kept answer has none."""
+    """What a model said. `text` starts with the prefill, if there was one; `thinking` is what a reasoning model wrote before its answer and
+    is never judged. `finish` tells whether the model stopped itself, ran into the limit, or was stopped because no judge needed more of its
+    answer. `failure` says why an endpoint gave no answer ("timeout: ..."), `tokens` how many of prompt and answer it counted; a kept answer
+    has none. `log_odds` (nats) are those of its first token opening a refusal, where the model could be asked; they tell no two answers
+    apart, since rounding may depend on the batch."""
 
     prompt: str
     model: str
@@ -52,6 +53,7 @@ class Response:
     thinking: str = ""
     failure: str = ""
     tokens: tuple[int, int] = (0, 0)
+    log_odds: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
