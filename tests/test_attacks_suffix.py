@@ -240,6 +240,17 @@ def test_attacked_prompts_are_answered_more_often(module: Any, config: Any, chat
     assert after >= before + 4
 
 
+def test_a_share_of_the_prompts_is_the_same_everywhere(chat: Chat, tmp_path: Path) -> None:
+    names = [f"suite/{number}" for number in range(2000)]
+    few, more = ({name for name in names if _suffix.drawn(name, share)} for share in (0.1, 0.4))
+    assert few < more and 150 < len(few) < 250 and 720 < len(more) < 880
+    assert all(_suffix.drawn(name, 1.0) for name in names)
+    prompts = world.prompts("harmful", 6, "validation")
+    wanted = [prompt.id for prompt in prompts if _suffix.drawn(prompt.id, 0.5)]
+    config = gcg.Config(steps=1, candidates=4, words=2, suffix="! ! !", share=0.5, cache=str(tmp_path))
+    assert [prompt.source for prompt in gcg.attack(prompts, chat, config)] == wanted and 0 < len(wanted) < 6
+
+
 def test_suffixes_are_kept_for_the_model_that_they_were_found_for(chat: Chat, prompt: Prompt, tmp_path: Path, monkeypatch: Any) -> None:
     config = replace(SMALL, steps=1, cache=str(tmp_path))
     first = gcg.attack([prompt], chat, config)

@@ -195,9 +195,9 @@ Optimise = Callable[[Chat, str, str, Any, int, Advance], Suffix]
 
 
 def suffixed(name: str, prompts: Sequence[Prompt], chat: Chat, config: Any, words: int, optimise: Optimise) -> list[Prompt]:
-    """The harmful prompts, each with a suffix found for it; its target is that many words of its reference answer. Suffixes are kept on
-    disk, so that an interrupted measurement resumes."""
-    harmful = [prompt for prompt in prompts if prompt.kind == "harmful"]
+    """The harmful prompts, or a share of them, each with a suffix found for it; its target is that many words of its reference answer.
+    Suffixes are kept on disk, so that an interrupted measurement resumes."""
+    harmful = [prompt for prompt in prompts if prompt.kind == "harmful" and drawn(prompt.id, config.share)]
     found = []
     with progress(f"{chat.name}: {name}", len(harmful)) as advance:
         for prompt in harmful:
@@ -206,6 +206,11 @@ def suffixed(name: str, prompts: Sequence[Prompt], chat: Chat, config: Any, word
             found.append(attacked(prompt, name, f"{prompt.text.rstrip()} {suffix.text}"))
             advance(1)
     return found
+
+
+def drawn(name: str, share: float) -> bool:
+    """Whether a prompt is among that share of all, by its name alone: the same for every model, process and number of prompts."""
+    return int.from_bytes(hashlib.sha256(f"share/{name}".encode()).digest()[:8], "big") < share * 2**64
 
 
 def target_of(reference: str, words: int) -> str:
@@ -217,7 +222,7 @@ def kept_or_found(name: str, prompt: Prompt, target: str, chat: Chat, config: An
     # A model may have been trained on since it was loaded: its own loss tells it from others.
     frame = framed(chat, prompt.text, target, config.suffix)
     start = Scorer(frame).best([frame.row(config.suffix)]).loss
-    key = [name, start, frame.before, frame.after, target, asdict(replace(config, cache="", batch_size=0)), prompt.id]
+    key = [name, start, frame.before, frame.after, target, asdict(replace(config, cache="", batch_size=0, share=1.0)), prompt.id]
     seed = int.from_bytes(hashlib.sha256(f"{config.seed}/{prompt.id}".encode()).digest()[:4], "big")
 
     def search(places: list[int]) -> Iterator[tuple[int, Outcome]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Int
 from torch import Generator, Tensor
 
@@ -33,6 +33,8 @@ class Config:
     """Stop when greedy decoding gives so many of the target's first tokens; 0: all of them."""
     stop_loss: Annotated[float, Ge(0)] = 0.0
     """Stop at this loss, in nats per token of the target."""
+    share: Annotated[float, Gt(0), Le(1)] = 1.0
+    """Share of the harmful prompts that are attacked, the same ones for every model: a search is slow."""
     seed: int = 0
     """Seed of what is drawn."""
     batch_size: Annotated[int, Ge(0)] = 0
@@ -42,7 +44,8 @@ class Config:
 
 
 def attack(prompts: Sequence[Prompt], chat: Chat, config: Config) -> list[Prompt]:
-    """The harmful prompts, each with its suffix after the request; the others are left out, since nobody has to force them through."""
+    """The harmful prompts, or a share of them, each with its suffix after the request; the others are left out, since nobody has to force
+    them through."""
     return suffixed("gcg", prompts, chat, config, config.words, optimise)
 
 

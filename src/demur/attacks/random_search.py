@@ -36,6 +36,8 @@ class Config:
     """The answer's beginning, of which the first token counts, for prompts that have no reference answer."""
     probability: Annotated[float, Gt(0), Le(1)] = 0.9
     """Stop when the answer begins with the target's first token with this probability."""
+    share: Annotated[float, Gt(0), Le(1)] = 1.0
+    """Share of the harmful prompts that are attacked, the same ones for every model: a search is slow."""
     seed: int = 0
     """Seed of what is drawn."""
     batch_size: Annotated[int, Ge(0)] = 0
@@ -45,7 +47,8 @@ class Config:
 
 
 def attack(prompts: Sequence[Prompt], chat: Chat, config: Config) -> list[Prompt]:
-    """The harmful prompts, each with its suffix after the request; the others are left out, since nobody has to force them through."""
+    """The harmful prompts, or a share of them, each with its suffix after the request; the others are left out, since nobody has to force
+    them through."""
     return suffixed("random-search", prompts, chat, config, 1, optimise)
 
 
