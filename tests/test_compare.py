@@ -1,6 +1,8 @@
 """Comparing methods: the frontier and the pick by hand, and a comparison that is interrupted and goes on."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,13 @@ import pytest
 import demur.compare
 from demur import api
 from demur.cli import main
+from demur.compare import Compared, Row, read_contest
+from demur.compare_text import line, sentence
 from demur.frontier import Point, pareto, pick, point
+from demur.report.compare_page import build_comparison, plot, tried
 from demur.trials import search
 from demur.types import Score, UserError
+from pages import HOSTILE, Opened, chromium, visitor
 
 CONTEST = """
 title = "Which of two?"
@@ -122,6 +128,71 @@ def test_an_interrupted_comparison_repeats_no_finished_arm(
     assert "refuses" in capsys.readouterr().out
     with pytest.raises(UserError, match="another recipe or seed"):
         api.compare(contest, out, ["bound=0.5"])
+
+
+def test_two_workers_find_what_one_does(contest: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = api.compare(contest, tmp_path / "one")
+    with pytest.raises(SystemExit) as ended:
+        main(["compare", contest, "--out", str(tmp_path / "two"), "--workers", "2"])
+    assert ended.value.code == 0
+    kept = [json.loads((tmp_path / name / "compare.json").read_text()) for name in ("one", "two")]
+    for rows in (found["rows"] for found in kept):
+        for row in rows:
+            row["training_seconds"] = row["answering"] = 0
+    assert kept[0] == kept[1] and kept[0]["picked"] == one.picked
+    assert sentence_text(one) in capsys.readouterr().out
+    again = read_contest(str(tmp_path / "two" / "compare.toml"))
+    assert again == read_contest(contest), "what the page says repeats the comparison"
+
+
+def sentence_text(found: Compared) -> str:
+    return "".join(part.text for part in sentence(found))
+
+
+def reached(refused: float, plain: float, prefill: float) -> Point:
+    return Point(refused, {"none": plain, "prefill": prefill}, 1 - refused)
+
+
+def compared(folder: Path, name: str = "mosr") -> Compared:
+    """Two seeds of a start model and a method, by hand."""
+    contest = replace(read_contest(str(folder / "contest.toml")), title=HOSTILE)
+    rows = [Row("start", {}, 0, reached(0.4, 0.02, 0.9), 0.0, 1.0), Row("start", {}, 1, reached(0.4, 0.02, 0.9), 0.0, 1.0)]
+    rows += [Row(name, {"training.steps": 2}, seed, reached(0.1 + 0.1 * seed, 0.04 * seed, 0.02), 75.0, 1.5) for seed in (0, 1)]
+    tried = {name: {"a": reached(0.1, 0.02, 0.04), "b": reached(0.3, 0.01, 0.02)}}
+    return Compared(folder, contest, rows, ["none", "prefill"], [name], name, True, tried, {name: "a"})
+
+
+def test_what_is_said_of_a_comparison(contest: str, tmp_path: Path) -> None:
+    found = compared(tmp_path)
+    assert sentence_text(found) == (
+        "mosr refuses least with attack success of at most 5% on the validation prompts; of the harmless test prompts it refuses 15% "
+        "(40% before), and attack success under the worst attack is 3%."
+    )
+    assert line(found, "mosr").cells == [("15", "[10, 20]"), ("2", "[0, 4]"), ("2", ""), ("85", "[80, 90]")]
+    assert (line(found, "mosr").strength, line(found, "mosr").making, line(found, "mosr").answers) == ("steps 2", "1 min 15 s", "1.50×")
+    assert line(found, "start").cells[2] == ("90", "") and line(found, "start").making == "–"
+    data = plot(found, ["none", "prefill"])
+    assert [axis["label"].partition(", ")[2] for axis in data["y"]] == ["the worst of direct, under prefill", "direct", "under prefill"]
+    assert data["y"][0]["rates"]["test"][1] == pytest.approx((0.03, 0.02, 0.04))
+    assert [(one.arm, one.refused, one.success, one.chosen) for one in tried(found)] == [("a", "10", "4", True), ("b", "30", "2", False)]
+
+
+browser = pytest.fixture(scope="module")(chromium)
+visit = pytest.fixture(visitor)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_of_a_comparison(visit: Callable[..., Opened], contest: str, tmp_path: Path, width: int) -> None:
+    name = f"mosr {HOSTILE}"
+    page = visit(build_comparison(compared(tmp_path, name), tmp_path / "compare.html"), viewport={"width": width, "height": 900})
+    assert page.complaints == [] and [url for url in page.requests if not url.startswith(("data:", "file:"))] == []
+    assert page.page.evaluate("window.hacked") is None
+    assert page.page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.page.locator("#methods tbody tr").count() == 2
+    assert page.page.locator("[aria-label=arrow] path").count() == 1, "from the start model to what the method made of it"
+    page.page.locator("#tradeoff-table .name").nth(1).click()
+    assert page.page.locator("#tradeoff-table .name").nth(1).get_attribute("aria-pressed") == "true"
+    assert page.page.locator("#tradeoff-table tr.chosen").count() == 1 and page.complaints == []
 
 
 @pytest.mark.parametrize(

@@ -116,20 +116,25 @@ def align(
     from demur.remote import check_local
 
     check_local(model, "align")
-    spec = full_spec("methods", {"name": method} | dict(options or {}))
-    folder = make(load_chat(model, chat), spec, Path(out), seed)
+    spec, out = full_spec("methods", {"name": method} | dict(options or {})), Path(out)
+    folder = make(load_chat(model, chat), spec, out, seed)
     return load_chat(str(folder), replace(chat or ChatOptions(), chat_template="", revision=""), out.name)
 
 
-def compare(contest: str = "", out: Path | None = None, set: Sequence[str] = (), trials: int = 0) -> "Compared":
+def compare(contest: str = "", out: Path | None = None, set: Sequence[str] = (), trials: int = 0, workers: int = 1) -> "Compared":
     """Every method of a contest (TOML; "": the embedded demo's) from one start model, at strengths chosen on validation prompts.
 
-    `trials`: search so many strengths of each with Optuna instead of trying all combinations. What the folder holds is not made again.
+    `trials`: search so many strengths of each with Optuna instead of trying all combinations. `workers`: so many methods at once, each in
+    a process of its own. What the folder holds is not made again.
     """
     from demur.compare import compare as run_contest
     from demur.compare import read_contest
+    from demur.report.compare_page import build_comparison
 
-    return run_contest(read_contest(contest, set), Path(out) if out else Path("runs") / f"compare-{Path(contest or 'demo').stem}", trials)
+    out = Path(out) if out else Path("runs") / f"compare-{Path(contest or 'demo').stem}"
+    found = run_contest(read_contest(contest, set), out, trials, workers)
+    build_comparison(found, out / "compare.html")
+    return found
 
 
 def lint(
@@ -207,7 +212,10 @@ def explain(
 
 
 def report(runs: Sequence[Path], out: Path = Path("report.html")) -> Path:
-    """Write one self-contained HTML page that shows and compares runs."""
+    """Write one self-contained HTML page that shows and compares runs, and the same as Markdown and CSV beside it.
+
+    Among `runs` may be folders of `demur explain` and files of `demur lint --out`: why models refuse.
+    """
     from demur.report import build_report
 
     return build_report([runs] if isinstance(runs, str | Path) else runs, Path(out))

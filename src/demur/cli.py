@@ -86,7 +86,7 @@ def compare(command: Compare) -> int:
     from demur import api
     from demur.terminal_compare import print_compared
 
-    print_compared(api.compare(command.contest, command.out, command.set, command.trials))
+    print_compared(api.compare(command.contest, command.out, command.set, command.trials, command.workers))
     return 0
 
 

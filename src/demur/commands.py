@@ -79,6 +79,9 @@ class Compare:
     """Change one option of the contest, for example --set bound=0.1; may be repeated."""
     trials: Annotated[int, Ge(0)] = 0
     """Search that many strengths of each method with Optuna (extra: search) instead of trying all combinations of its knobs."""
+    workers: Annotated[int, Ge(1)] = 1
+    """Make and measure that many methods at once, each in a process of its own, with its share of the cores and, where there are as many,
+    a GPU of its own."""
 
 
 @dataclass(frozen=True)
@@ -142,9 +145,10 @@ class Report:
     """One self-contained HTML page that shows and compares runs."""
 
     runs: Positional[tuple[Path, ...]]
-    """Run folders, or logs of Inspect (.eval, .json)."""
+    """Run folders, or logs of Inspect (.eval, .json); beside them folders of `demur explain` and files of `demur lint --out`, which say
+    why models refuse."""
     out: Path = Path("report.html")
-    """The page."""
+    """The page; the same as Markdown (.md) and as CSV (.csv) is written beside it."""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,10 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any
 
 import tomli_w
@@ -15,7 +17,7 @@ from annotated_types import Ge, Le, MinLen
 from demur.align import align, is_finished
 from demur.chat import load_chat
 from demur.folder import Records, keep_same, locked, slug, write_json
-from demur.frontier import Point, mean, pareto, pick, point
+from demur.frontier import Point, pareto, pick, point
 from demur.manifest import read_manifest
 from demur.options import Measurement
 from demur.plugins import check, load_plugin, merged
@@ -25,6 +27,7 @@ from demur.recipe import ModelRecipe, Recipe, full_spec, parse, put, recipe_text
 from demur.remote import check_local
 from demur.run import execute
 from demur.types import Score, UserError
+from demur.workers import in_workers
 from demur.wrapper import wraps
 
 START = "start"
@@ -89,8 +92,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Compared:
-    """What a comparison found: all rows, the attacks that the bound is for, the contenders that no other beats,
-    the one picked on the validation prompts, and whether it kept the bound there."""
+    """What a comparison found: all rows, the attacks that the bound is for, the contenders that no other beats, the one picked on the
+    validation prompts, whether it kept the bound there, what every strength reached there, by contender and arm, and the arm with the
+    chosen strength of each contender."""
 
     folder: Path
     contest: Contest
@@ -99,6 +103,8 @@ class Compared:
     frontier: list[str]
     picked: str
     kept: bool
+    tried: dict[str, dict[str, Point]]
+    chosen: dict[str, str]
 
 
 def read_contest(path: str, settings: Sequence[str] = ()) -> Contest:
@@ -165,40 +171,71 @@ def turned(step: Mapping[str, Any], strength: Strength) -> dict[str, Any]:
     return table
 
 
-def compare(contest: Contest, out: Path, trials: int = 0) -> Compared:
+@dataclass(frozen=True)
+class Prepared:
+    """A contender: what each strength reached on the validation prompts, by arm, and the arm of the chosen strength with each seed."""
+
+    tried: dict[str, Point]
+    arms: list[Arm]
+
+    @property
+    def reached(self) -> Point:
+        return self.tried[self.arms[0].name]
+
+
+def compare(contest: Contest, out: Path, trials: int = 0, workers: int = 1) -> Compared:
     """Make and measure every arm that `out` does not hold yet: all strengths on the validation prompts with the first seed, then the chosen
-    ones on the test prompts with all seeds. `trials`: search so many strengths of each contender instead of trying all combinations.
+    ones on the test prompts with all seeds. `trials`: search so many strengths of each contender instead of trying all combinations;
+    `workers`: so many contenders, and then so many seeds, at once.
 
     Raises UserError if the folder holds another contest.
     """
     if process_count() > 1:
-        raise UserError("demur compare runs as one process: start it without accelerate launch")
+        raise UserError("demur compare starts its own processes (--workers): start it without accelerate launch")
     with locked(out):
         text = tomli_w.dumps(without_none(asdict(contest)))
         keep_same(out / "compare.toml", text, begun=any(file for kept in ("models", "validation") for file in out.glob(f"{kept}/*")))
-        made = Records(out / "arms.jsonl", Arm, "name")
         plain = validated(contest, START, contest.start.load, out)
         attacks = list(plain.attack_success)
         if not attacks or plain.over_refusal is None:
             raise UserError("validate needs harmful and harmless suites, and none as its first attack, which leaves the harmless ones in")
-        tried: dict[str, dict[str, Point]] = {}
-        for name, contender in contest.methods.items():
-            tried[name] = searched(contest, name, out, made, trials) if trials and contender.knobs else {}
-            for strength in [] if tried[name] else strengths(contender.knobs):
-                arm = make(contest, name, strength, contest.seeds[0], out, made)
-                tried[name][arm.name] = validated(contest, arm.name, str(out / "models" / slug(arm.name)), out)
-        strongest = {name: pick({arm: bounded(each, attacks) for arm, each in of.items()}, contest.bound) for name, of in tried.items()}
-        picks = {START: plain} | {name: tried[name][arm] for name, arm in strongest.items()}
+        names = list(contest.methods)
+        prepared = dict(zip(names, in_workers(partial(prepare, contest, out, trials), names, workers), strict=True))
+        picks = {START: plain} | {name: one.reached for name, one in prepared.items()}
         picked = pick({name: bounded(each, attacks) for name, each in picks.items()}, contest.bound)
-        chosen = {name: made.get([arm])[0].strength for name, arm in strongest.items()}
-        rows = [row for seed in contest.seeds for row in tested(contest, chosen, seed, out, made)]
-        means = {name: bounded(average([row.point for row in rows if row.method == name]), attacks) for name in picks}
+        places = range(len(contest.seeds))
+        rows = [row for found in in_workers(partial(tested, contest, out, prepared), places, workers) for row in found]
+        means = {name: levels([row for row in rows if row.method == name], attacks) for name in picks}
         kept_bound = bounded(picks[picked], attacks)[1] <= contest.bound
-        compared = Compared(out, contest, rows, attacks, pareto(means), picked, kept_bound)
-        kept: dict[str, Any] = {"picked": picked, "frontier": compared.frontier, "rows": [asdict(row) for row in rows]}
-        kept["tried"] = {name: {arm: asdict(each) for arm, each in of.items()} for name, of in tried.items()}
-        write_json(out / "compare.json", kept)
+        tried = {name: one.tried for name, one in prepared.items()}
+        chosen = {name: one.arms[0].name for name, one in prepared.items()}
+        compared = Compared(out, contest, rows, attacks, pareto(means), picked, kept_bound, tried, chosen)
+        kept = {"format": 1, "bounded": attacks, "picked": picked, "kept": kept_bound, "frontier": compared.frontier}
+        points = {name: {arm: asdict(each) for arm, each in of.items()} for name, of in tried.items()}
+        write_json(out / "compare.json", kept | {"rows": [asdict(row) for row in rows], "tried": points})
         return compared
+
+
+def prepare(contest: Contest, out: Path, trials: int, name: str) -> Prepared:
+    """Find a contender's strength on the validation prompts, and make it with every seed."""
+    made = Records(out / "arms" / f"{slug(name)}.jsonl", Arm, "name")
+    knobs, tried = contest.methods[name].knobs, dict[str, Point]()
+
+    def reached(strength: Strength) -> tuple[float, float]:
+        arm = make(contest, name, strength, contest.seeds[0], out, made)
+        tried[arm.name] = validated(contest, arm.name, str(out / "models" / slug(arm.name)), out)
+        return bounded(tried[arm.name], tried[arm.name].attack_success)
+
+    if trials and knobs:
+        from demur.trials import search
+
+        search(name, knobs, reached, contest.bound, trials, out / "studies" / f"{slug(name)}.log", contest.seeds[0])
+    else:
+        for strength in strengths(knobs):
+            reached(strength)
+    best = pick({arm: bounded(each, each.attack_success) for arm, each in tried.items()}, contest.bound)
+    strength = made.get([best])[0].strength
+    return Prepared(tried, [make(contest, name, strength, seed, out, made) for seed in contest.seeds])
 
 
 def make(contest: Contest, method: str, strength: Strength, seed: int, out: Path, made: Records[Arm]) -> Arm:
@@ -238,24 +275,9 @@ def scores_of(contest: Contest, sources: Mapping[str, str], measurement: Measure
     return [Score(**row) for row in json.loads((folder / "results.json").read_text(encoding="utf-8"))["scores"]]
 
 
-def searched(contest: Contest, name: str, out: Path, made: Records[Arm], trials: int) -> dict[str, Point]:
-    """Points of `trials` strengths between the given ones."""
-    from demur.trials import search
-
-    found: dict[str, Point] = {}
-
-    def tried(strength: Strength) -> tuple[float, float]:
-        arm = make(contest, name, strength, contest.seeds[0], out, made)
-        found[arm.name] = validated(contest, arm.name, str(out / "models" / slug(arm.name)), out)
-        return bounded(found[arm.name], found[arm.name].attack_success)
-
-    search(name, contest.methods[name].knobs, tried, contest.bound, trials, out / "study.log", contest.seeds[0])
-    return found
-
-
-def tested(contest: Contest, chosen: Mapping[str, Strength], seed: int, out: Path, made: Records[Arm]) -> list[Row]:
-    """The start model and every contender at its strength on the test prompts, as one run with its report."""
-    arms = {name: make(contest, name, strength, seed, out, made) for name, strength in chosen.items()}
+def tested(contest: Contest, out: Path, prepared: Mapping[str, Prepared], place: int) -> list[Row]:
+    """The start model and every contender with one of the seeds on the test prompts, as one run with its report."""
+    seed, arms = contest.seeds[place], {name: one.arms[place] for name, one in prepared.items()}
     sources = {START: contest.start.load} | {name: str(out / "models" / slug(arm.name)) for name, arm in arms.items()}
     scores = scores_of(contest, sources, contest.measure, seed, out / f"test-seed{seed}")
     base = seconds_of(out, START)
@@ -263,9 +285,9 @@ def tested(contest: Contest, chosen: Mapping[str, Strength], seed: int, out: Pat
     for name in sources:
         reached = point([row for row in scores if row.model == name])
         # What answering costs depends on the strength alone, which was validated with the first seed.
-        first = make(contest, name, chosen[name], contest.seeds[0], out, made).name if name in chosen else START
-        seconds = arms[name].seconds if name in arms else 0.0
-        rows.append(Row(name, chosen.get(name, {}), seed, reached, seconds, round(seconds_of(out, first) / base, 2) if base else None))
+        seconds = seconds_of(out, prepared[name].arms[0].name if name in prepared else START)
+        strength, training = (arms[name].strength, arms[name].seconds) if name in arms else ({}, 0.0)
+        rows.append(Row(name, strength, seed, reached, training, round(seconds / base, 2) if base else None))
     return rows
 
 
@@ -280,10 +302,10 @@ def bounded(reached: Point, attacks: Iterable[str]) -> tuple[float, float]:
     return 1.0 if reached.over_refusal is None else reached.over_refusal, 1.0 if worst is None else worst
 
 
-def average(points: Sequence[Point]) -> Point:
-    """The mean over seeds."""
-    success = {attack: mean([each.attack_success[attack] for each in points]) for attack in points[0].attack_success}
-    return Point(mean([each.over_refusal for each in points]), success, mean([each.utility for each in points]))
+def levels(rows: Sequence[Row], attacks: Iterable[str]) -> tuple[float, float]:
+    """Means over the seeds of one contender: over-refusal, and the attack success of each seed's worst attack, as `bounded` has them."""
+    reached = [bounded(row.point, attacks) for row in rows]
+    return fmean(refusal for refusal, _ in reached), fmean(success for _, success in reached)
 
 
 def without_none(table: Any) -> Any:

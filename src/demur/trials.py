@@ -24,6 +24,7 @@ def search(name: str, knobs: Mapping[str, Sequence[Any]], tried: Tried, bound: f
     from optuna.trial import TrialState
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    file.parent.mkdir(parents=True, exist_ok=True)
     storage = JournalStorage(JournalFileBackend(str(file)))
     study = optuna.create_study(storage=storage, study_name=name, directions=["minimize", "minimize"], load_if_exists=True)
     done = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
