@@ -1,5 +1,6 @@
 """Several processes, and a killed one, train what one process does."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from safetensors.torch import load_file
 from demur import api
 from demur.folder import read_records
 from demur.training import CURVE_FILE, Step
+from methods import JUDGE, METHODS
 
 # accelerate starts several CPU processes itself only under --multi_gpu; ACCELERATE_USE_CPU keeps them on the CPU.
 LAUNCH = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
@@ -32,6 +35,15 @@ MOSR += ["--learning-rate", "2e-3", "--erase-share", "0.4", "--refusal-share", "
 
 def align(options: Sequence[str], out: Path, launcher: Sequence[str] = ()) -> None:
     subprocess.run([sys.executable, *launcher, "-m", "demur", "align", *options, "--out", str(out)], check=True, env=ENVIRONMENT)
+
+
+ALIGN_EACH = """
+import json, sys
+from demur import api
+from demur.options import ChatOptions
+for name, (method, options) in json.loads(sys.argv[1]).items():
+    api.align("demo/chat", f"{sys.argv[2]}/{name}", method, chat=ChatOptions(device="cpu"), options=options)
+"""
 
 
 def losses(folder: Path) -> torch.Tensor:
@@ -57,6 +69,32 @@ def test_representation_training_has_the_same_curve_on_two_processes(tmp_path: P
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert len(one) == 6 and one[0] > 1
     torch.testing.assert_close(two, one, atol=1e-3, rtol=0)
+
+
+def test_every_training_method_on_two_processes(tmp_path: Path) -> None:
+    """One process with twice the batch makes the same: the curve of a training, the weights of an edit. Of reinforcement learning, whose
+    answers are drawn, only that it learns."""
+    (tmp_path / "parity.py").write_text(JUDGE)
+    half, whole = dict[str, Any](), dict[str, Any]()
+    for name, (method, options) in METHODS.items():
+        training = options.get("training", {})
+        shared = options | ({"judge": str(tmp_path / "parity.py")} if method == "rlvr" else {})
+        double = {"training": training | {"batch_size": 2 * training["batch_size"]}} if training else {}
+        half[name], whole[name] = (method, shared), (method, shared | double)
+    for launcher, each, out in ((LAUNCH, half, "two"), ([], whole, "one")):
+        (tmp_path / "each.py").write_text(ALIGN_EACH)
+        command = [sys.executable, *launcher, str(tmp_path / "each.py"), json.dumps(each), str(tmp_path / out)]
+        subprocess.run(command, check=True, env=ENVIRONMENT)
+    for name, (method, _) in METHODS.items():
+        one, two = tmp_path / "one" / name, tmp_path / "two" / name
+        if method == "rlvr":
+            assert any(value.any() for key, value in load_file(two / "adapter_model.safetensors").items() if "lora_B" in key)
+        elif method in ("ablation", "surgical"):
+            edited = load_file(two / "model.safetensors")
+            assert all(value.equal(edited[key]) for key, value in load_file(one / "model.safetensors").items()), name
+        else:
+            assert len(losses(one)) == 2, name
+            torch.testing.assert_close(losses(two), losses(one), atol=2e-3, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_weights_sharded_by_fsdp2_train_to_the_same_curve_and_are_saved_whole(tmp_path: Path) -> None:
