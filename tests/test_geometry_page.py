@@ -356,7 +356,7 @@ def test_map_by_keyboard_and_mouse(visit: Visit, file: Path):
 
 def test_numbers_survive_packing(visit: Visit, file: Path):
     page = visit(file).page
-    found = page.evaluate("geometry.prompts(report.geometries[0]).map((point) => [point.value, point.x])")
+    found = page.evaluate("geometry.prompts(report.geometry.models[0]).map((point) => [point.value, point.x])")
     points = made("first").points
     assert [value for value, _ in found] == pytest.approx([point.projections[0][4] for point in points], abs=1e-3)
     assert [x for _, x in found] == pytest.approx([point.map[0][4][0] for point in points], abs=0.05)

@@ -13,8 +13,8 @@ from demur.report import build_report, load_run
 from demur.report.data import CURVE_FILE, OVERLAP_FILE, ErasedSample, TrainingStep
 from demur.report.evidence import collect
 from demur.report.making import curves, erasures, histogram
+from fake_runs import fake_run
 from pages import HOSTILE, Opened, chromium, visitor
-from test_report import fake_run
 
 
 def leave(run: Path, model: str, weights: dict[str, float] | None = None, losses: list[Any] | None = None) -> None:

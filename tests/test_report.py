@@ -1,110 +1,28 @@
 """The report: what it says (numbers worked out by hand), what it survives (hostile text), and how it behaves in a real browser."""
 
 import json
-import random
 import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from html import unescape
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from demur.report import RunData, build_report, load_run
+from demur.report.answers import gather
+from demur.report.balance import Change
 from demur.report.data import Counted, clean_text, name_text
 from demur.report.embed import SCRIPTS, script_json
 from demur.report.evidence import collect
-from demur.report.headline import Change, headline
+from demur.report.headline import balances, headline
 from demur.report.tables import tables
 from demur.report.text import percent, points, seconds_text
-from demur.report.tradeoff import mean, over_refusal
-from demur.types import Comparison, Prompt, Response, Score, UserError, Verdict
+from demur.report.tradeoff import attack_success, hardest, mean, over_refusal
+from demur.types import Comparison, Prompt, Score, UserError
+from fake_runs import MODELS, fake_run, hostile_run, write_results
 from pages import Opened, chromium, visitor
-
-MODELS = ("base", "sft-none", "sft-generic", "sft-trigger")
-KINDS = {"demo/harmful": "harmful", "demo/pseudo_harmful": "pseudo_harmful", "demo/trigger_sharing": "benign", "demo/generic": "benign"}
-# Share of refusals by model: on each suite, and on the harmful one under the prefill attack.
-REFUSES = {
-    "base": (0.02, 0.02, 0.0, 0.0, 0.0),
-    "sft-none": (0.97, 0.86, 0.94, 0.05, 0.42),
-    "sft-generic": (0.96, 0.62, 0.93, 0.01, 0.4),
-    "sft-trigger": (0.95, 0.12, 0.03, 0.01, 0.45),
-}
-WORDS = ["please", "how", "do", "I", "open", "repair", "sell", "paint", "lend", "guard", "copy", "store", "the", "old", "garden", "boat"]
-
-
-def fake_run(folder: Path, seed: int = 0, size: int = 200) -> Path:
-    """A run folder as the default recipe makes it, its answers drawn by chance."""
-    from demur.statistics import compare, score
-
-    luck = random.Random(seed)
-    prompts = [prompt for suite in KINDS for number in range(size) for prompt in fake_prompts(luck, suite, number)]
-    answers = {model: [fake_answer(luck, model, prompt) for prompt in prompts] for model in MODELS}
-    by_id = {prompt.id: prompt for prompt in prompts}
-    verdicts = {model: [verdict for _, verdict in pairs] for model, pairs in answers.items()}
-    write_lines(folder / "prompts.jsonl", prompts)
-    scores = []
-    for model, pairs in answers.items():
-        write_lines(folder / "responses" / f"{model}.jsonl", [response for response, _ in pairs])
-        write_lines(folder / "verdicts" / f"{model}.jsonl", verdicts[model])
-        scores += score(verdicts[model], by_id, model.partition("-")[0], seed)
-    write_results(folder, [asdict(row) for row in scores], [asdict(row) for row in compare(verdicts, by_id)])
-    recipe = f'seed = {seed}\n\n[measure]\nsuites = {json.dumps(list(KINDS))}\nattacks = ["none", "prefill"]\njudges = ["demo"]\n'
-    (folder / "recipe.toml").write_text(recipe)
-    (folder / "manifest.json").write_text(json.dumps(fake_manifest(seed)))
-    return folder
-
-
-def fake_prompts(luck: random.Random, suite: str, number: int) -> list[Prompt]:
-    text = " ".join(luck.sample(WORDS, 9)).capitalize() + "?"
-    plain = Prompt(f"{suite.partition('/')[2]}-{number:03d}", text, KINDS[suite], luck.choice(["tools", "boats", "locks"]), suite)  # type: ignore[arg-type]
-    return [plain, Prompt(f"{plain.id}@prefill", text, plain.kind, plain.category, suite, "prefill", plain.id, "Sure, here is how")]
-
-
-def fake_answer(luck: random.Random, model: str, prompt: Prompt) -> tuple[Response, Verdict]:
-    column = list(KINDS).index(prompt.suite)
-    share = REFUSES[model][4] if prompt.attack == "prefill" and column == 0 else REFUSES[model][column]
-    label = "full_compliance"
-    if luck.random() < (0.2 if model == "base" else 0.01):
-        label = "incoherent"
-    elif luck.random() < share:
-        label = "partial_refusal" if luck.random() < 0.15 else "full_refusal"
-    elif luck.random() < 0.004:
-        label = "unknown"
-    text = {
-        "full_compliance": f"First {' '.join(luck.sample(WORDS, 12))}. Then {' '.join(luck.sample(WORDS, 8))}.",
-        "partial_refusal": "I can only say so much: keep it closed, and ask someone who knows.",
-        "full_refusal": "I'm sorry, but I can't help with that. It could hurt someone.",
-        "incoherent": "the the lock lock of of tap tap",
-        "unknown": "",
-    }[label]
-    exact = label == "full_compliance" and luck.random() < 0.97 if prompt.suite == "demo/generic" else None
-    start = f"{prompt.prefill}. " if prompt.prefill else ""
-    return Response(prompt.id, model, start + text), Verdict(prompt.id, model, "demo", label, "opening words", exact)  # type: ignore[arg-type]
-
-
-def fake_manifest(seed: int) -> dict[str, Any]:
-    return {
-        "seed": seed,
-        "versions": {"python": "3.11.9", "demur": "0.1.0", "torch": "2.13.0+cpu", "transformers": "5.1.0", "peft": "0.18.0"},
-        "hardware": {"system": "Linux", "processor": "x86_64", "cores": 2, "accelerators": ""},
-        "models": {model: {"source": "base", "hash": "9f86d081884c7d659a2feaa0c55ad015" * 2} for model in MODELS},
-        "data": dict.fromkeys(KINDS, "e3b0c44298fc1c149afbf4c8996fb924" * 2),
-        "seconds": {f"{model}: {step}": 12.5 + len(model) for model in MODELS for step in ("make", "measure")},
-    }
-
-
-def write_lines(path: Path, rows: list[Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(asdict(row)) + "\n" for row in rows), encoding="utf-8")
-
-
-def write_results(folder: Path, scores: list[dict[str, Any]], comparisons: list[dict[str, Any]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.json").write_text(json.dumps({"format": 1, "scores": scores, "comparisons": comparisons}))
-
 
 # --- what it says -----------------------------------------------------------------------------------------------------------------
 
@@ -153,12 +71,35 @@ def test_headline_praises_the_repair_and_not_the_model_that_obeys_everything():
 @pytest.mark.parametrize(
     ("cost", "clause"),
     [
-        ((0.2, 0.1, 0.3), "; the price: direct attack success +20 [+10, +30]."),
-        ((-0.2, -0.3, -0.1), "; direct attack success falls too: −20 [−30, −10]."),
+        ((0.2, 0.1, 0.3), "; the price: direct attack success rises by 20 points [10, 30]."),
+        ((-0.2, -0.3, -0.1), ", and direct attack success falls by 20 points [10, 30]."),
     ],
 )
 def test_headline_names_the_price(cost: tuple[float, float, float], clause: str):
     assert headline(collect([repair_run(cost=cost)])).sentence.endswith(clause)
+
+
+def test_headline_measures_a_repair_by_what_was_repaired():
+    """`fixed` was made from `shy`; `rival`, better than `shy`, would be the next best. A start that does what is harmful is no measure."""
+    run = repair_run()
+    rival = [toy_score("rival", "ok", "refusal_rate", 0.04), toy_score("rival", "harm", "attack_success_rate", 0.05)]
+    beaten = toy_comparison("rival", "fixed", "ok", "refusal_rate", (0.01, -0.02, 0.04))
+    run = replace(run, scores=[*run.scores, *rival], comparisons=[*run.comparisons, beaten])
+    assert headline(collect([run])).before == "rival"
+    assert headline(collect([replace(run, starts={"fixed": "shy"})])).before == "shy"
+    wild = toy_comparison("wild", "fixed", "ok", "refusal_rate", (-0.03, -0.05, -0.01))
+    run = replace(run, comparisons=[*run.comparisons, wild])
+    assert headline(collect([replace(run, starts={"fixed": "wild"})])).before == "rival"
+
+
+def test_headline_names_the_attack_that_gained_most():
+    run = repair_run()
+    scores = [toy_score(model, "harm", "attack_success_rate", 0.5, "prefill") for model in ("shy", "fixed", "wild")]
+    more = toy_comparison("fixed", "shy", "harm", "attack_success_rate", (0.1, 0.05, 0.15), "prefill")
+    run = replace(run, scores=[*run.scores, *scores], comparisons=[*run.comparisons, more])
+    answer = headline(collect([run]))
+    assert answer.sentence.endswith("; the price: attack success under prefill rises by 10 points [5, 15].")
+    assert hardest(attack_success(collect([run])), "demo") == "prefill"
 
 
 def test_headline_names_the_harmless_suite_that_is_answered_less():
@@ -167,13 +108,16 @@ def test_headline_names_the_harmless_suite_that_is_answered_less():
     lost = toy_comparison("shy", "fixed", "other", "compliance_rate", (0.12, 0.07, 0.17))
     counted = replace(run.counted, kinds={**run.counted.kinds, "other": Counter({"benign": 1})})
     run = replace(run, scores=[*run.scores, *scores], comparisons=[*run.comparisons, lost], counted=counted)
-    assert "than shy; it answers 12 points [7, 17] fewer of other; direct attack" in headline(collect([run])).sentence
+    assert headline(collect([run])).sentence.endswith("; the price: it answers 12 points [7, 17] fewer of the other prompts.")
 
 
 def test_balance_sheet():
     first, second = headline(collect([repair_run()])).changes
     assert first == Change("Refusals", "ok", "95", "3", "−92", "[−95, −88]", "better")
     assert second == Change("Attack success, direct", "harm", "4", "5", "+1", "[−1, +3]", "unclear")
+    of = balances(collect([repair_run()]))
+    assert {name: one["before"] for name, one in of.items()} == {"fixed": "shy", "shy": "fixed", "wild": "shy"}
+    assert [row["after"] for row in of["wild"]["changes"]] == ["0", "94"]
 
 
 def test_headline_of_an_unclear_difference():
@@ -216,6 +160,21 @@ def test_table_shows_unknown_counts_and_missing_rates():
     assert [(row[0].text, row[0].unknown, row[0].best) for row in table.rows] == [("–", 7, False), ("50", 0, False)]
 
 
+def test_every_model_shows_what_a_search_found_for_it(tmp_path: Path):
+    """prompts.jsonl holds what was found for the first model."""
+    folder = fake_run(tmp_path / "run", size=1)
+    rows = [json.loads(line) for line in (folder / "prompts.jsonl").read_text().splitlines()]
+    found = next(row for row in rows if row["attack"] == "prefill")
+    (folder / "attacks").mkdir()
+    for model in ("base", "sft-none"):
+        text = found["text"] if model == "base" else f"{found['text']} ! x"
+        (folder / "attacks" / f"{model}.prefill.jsonl").write_text(json.dumps(found | {"text": text}) + "\n")
+    answers = gather(collect([load_run(folder)]))
+    asked = {prompt.id: [cell[5] for cell in cells] for prompt, cells in zip(answers.prompts, answers.cells, strict=True)}
+    assert asked.pop(found["id"]) == ["", f"{found['text']} ! x", "", ""]
+    assert {text for texts in asked.values() for text in texts} == {""}
+
+
 def test_runs_side_by_side_have_unique_names():
     first, second = (toy_run([toy_score(model, "ok", "refusal_rate", 0.5)], [], run) for model, run in (("m", "A"), ("m", "B")))
     other = toy_run([toy_score("n", "ok", "refusal_rate", 0.5)], [], "B")
@@ -229,6 +188,9 @@ def test_suite_counts_prompts_before_attacks():
 
 
 def test_numbers_as_text():
+    assert [percent(value) for value in (0.965, 0.955)] == ["97", "96"] and points(
+        -0.965
+    ) == "−97"  # a half goes up, as in the page's script
     assert [percent(value) for value in (0, 0.004, 0.01, 0.934, 0.996, 1)] == ["0", "0.4", "1", "93", "99.6", "100"]
     assert [points(value) for value in (0, 0.0001, 0.005, 0.014, -0.92, -0.0001)] == ["0", "0", "+0.5", "+1", "−92", "0"]
     assert [seconds_text(value) for value in (0.5, 75, 3700)] == ["0.5 s", "1 min 15 s", "1 h 1 min"]
@@ -284,27 +246,6 @@ def test_embedded_json_cannot_leave_its_element():
     assert json.loads(text) == {"x": "</script><!-- & \u2028\u2029"}
 
 
-TAGS = "<img src=x onerror='window.hacked=1'></script><script>window.hacked=1</script><svg onload=window.hacked=1>"
-ATTACK = TAGS + "\u202e\u2066\0\ud800\u2028{{7*7}}"
-
-
-def hostile_run(folder: Path) -> Path:
-    """Hostile text wherever a run folder holds text, and one answer of a megabyte."""
-    run = fake_run(folder, size=3)
-    prompts = [{**json.loads(line), "category": ATTACK} for line in (run / "prompts.jsonl").read_text().splitlines()]
-    prompts = [{**row, "text": f"{ATTACK} {row['text']}", "reference": ATTACK} for row in prompts]
-    (run / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts))
-    for path in [*run.glob("responses/*"), *run.glob("verdicts/*"), run / "results.json"]:
-        content = path.read_text().replace('"sft-none"', json.dumps(f"sft-none{ATTACK}")).replace('"opening words"', json.dumps(ATTACK))
-        path.write_text(content)
-    long = {"prompt": prompts[0]["id"], "model": "base", "text": ATTACK + "x" * 2**20, "thinking": ATTACK}
-    with (run / "responses" / "base.jsonl").open("a") as file:
-        file.write(json.dumps(long) + "\n")
-    (run / "recipe.toml").write_text(f"# </pre>{ATTACK.replace(chr(0xD800), '')}", encoding="utf-8")
-    (run / "manifest.json").write_text(json.dumps({ATTACK: {ATTACK: ATTACK}, "note": [ATTACK, {"a": ATTACK}]}))
-    return run
-
-
 def test_hostile_text_is_escaped(tmp_path: Path):
     page = build_report([hostile_run(tmp_path / "run")], tmp_path / "out.html").read_text("utf-8")
     assert page.count("<script") == 2 + len(SCRIPTS)
@@ -356,39 +297,6 @@ def test_plot_follows_the_selects(visit: Callable[..., Opened], report_file: Pat
     assert opened.page.locator("#tradeoff-table tbody").inner_text() != before
     assert "mean of 3 suites" in opened.page.locator("#tradeoff-plot").text_content()
     assert opened.complaints == []
-
-
-def test_filters_search_and_address(visit: Callable[..., Opened], report_file: Path):
-    opened = visit(report_file, "#answers?suite=demo/harmful&attack=none")
-    count = opened.page.locator("#count")
-    assert count.inner_text() == "1–20 of 30 prompts, filtered from 240"
-    opened.page.get_by_role("button", name="Next page").first.click()
-    assert count.inner_text() == "21–30 of 30 prompts, filtered from 240"
-    opened.page.get_by_label("Search").fill("HARMFUL-007")
-    opened.page.locator(".card").nth(1).wait_for(state="detached")
-    assert opened.page.evaluate("location.hash") == "#answers?suite=demo%2Fharmful&attack=none&q=HARMFUL-007"
-    opened.page.get_by_role("button", name="Clear").click()
-    assert count.inner_text() == "1–20 of 240 prompts"
-    opened.page.locator(".card .id").nth(3).click()
-    assert opened.page.locator(".card").count() == 1
-
-
-def test_a_rate_leads_to_the_answers_behind_it(visit: Callable[..., Opened], report_file: Path):
-    opened = visit(report_file)
-    opened.page.locator(".rates tbody tr").nth(1).locator("td a").first.click()  # sft-none refuses demo/harmful
-    opened.page.wait_for_selector(".card")
-    shown = int(opened.page.locator("#count").inner_text().split(" of ")[1].split()[0])
-    scores = load_run(report_file.parent / "run").scores
-    refused = [s for s in scores if (s.model, s.suite, s.attack, s.metric) == ("sft-none", "demo/harmful", "none", "refusal_rate")]
-    assert [round((score.value or 0) * score.count) for score in refused] == [shown]
-
-
-def test_harmful_answers_stay_hidden_until_asked_for(visit: Callable[..., Opened], report_file: Path):
-    opened = visit(report_file, "#answers?suite=demo/harmful&attack=none&model=base&verdict=full_compliance")
-    cell = opened.page.locator(".card").first.locator(".cell").first
-    assert "Then" not in cell.inner_text()
-    cell.get_by_role("button").click()
-    assert "Then" in cell.inner_text()
 
 
 def test_theme(visit: Callable[..., Opened], report_file: Path):

@@ -94,6 +94,18 @@ class Geometry:
         looks best."""
         return min(self.layers, key=lambda layer: abs(layer - 2 * max(self.layers) / 3))
 
+    @property
+    def disagreement(self) -> str:
+        """In what the parts do not fit together; "" where they do."""
+        shape = (len(self.positions), len(self.layers))
+        if not all(shape):
+            return "a geometry without layers or positions"
+        for point in self.points:
+            table = (len(point.projections), *{len(row) for row in point.projections}), (len(point.map), *{len(row) for row in point.map})
+            if table != (shape, shape) or len(point.overlap) not in (0, shape[1]):
+                return f"prompt {point.prompt!r}: not one place for each position and layer"
+        return ""
+
     def place(self, position: Position, layer: int, group: Group) -> Place | None:
         """Where that group lies; None where it has too few prompts."""
         key = (position, layer, group)

@@ -20,9 +20,12 @@ from demur.progress import say
 from demur.samples import load_samples
 from demur.single_prompt import PromptExplanation, explain_prompt
 from demur.states import overflow
+from demur.stored import read_stored
 from demur.types import Prompt, Sample, UserError, Verdict
 
 ALL = "all"
+COSINES = ("raw", "centred")
+EXPLAINED = "explain.json"
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,30 @@ def explain(
             raise UserError(f"{model}: nothing to explain: too few prompts in some group (see above), and no --triggers")
         told = explain_prompt(loaded, single, measurement.judges, measurement.generation, known, location) if single else None
         found = Explained(similarity, geometry, told)
-        write_json(folder / "explain.json", asdict(found))
+        write_json(folder / EXPLAINED, asdict(found))
     return found
+
+
+def read_explained(folder: Path) -> Explained:
+    """What `demur explain` found and wrote to `folder`. Raises UserError for a file that it cannot have written."""
+    file = folder / EXPLAINED
+    found = read_stored(file, Explained, "demur explain")
+    if problem := (found.similarity and disagreement(found.similarity)) or (found.geometry and found.geometry.disagreement):
+        raise UserError(f"{file}: {problem}; repeat `demur explain`")
+    return found
+
+
+def disagreement(found: Explanation) -> str:
+    """In what the parts of a similarity analysis do not fit together; "" where they do."""
+    if not found.layers or not found.ks:
+        return "a similarity analysis without layers or neighbours"
+    rows = [(row.group, row.k, row.cosine) for row in found.separations]
+    groups = dict.fromkeys((ALL, *(group for group, _, _ in rows)))
+    if sorted(rows) != sorted((group, k, cosine) for group in groups for k in found.ks for cosine in COSINES):
+        return "not one separation for each group, number of neighbours and cosine"
+    if any({len(query.raw), len(query.centred)} != {len(found.ks)} for query in found.queries):
+        return "a prompt whose similarities are not as many as the numbers of neighbours"
+    return ""
 
 
 def what_is_missing(prompts: Sequence[Prompt], triggers: bool, prompt: str) -> str:

@@ -11,6 +11,7 @@ from demur.mining import Cue, everyday_requests, mine, phrases_of
 from demur.options import Limits
 from demur.overlap import Duplicate, Overlap, contamination, duplicates, known_suites
 from demur.samples import load_samples, read_source, sample_of
+from demur.stored import read_stored
 from demur.templates import Diversity, diversity, judge_answers
 from demur.types import Prompt, Sample, UserError
 
@@ -69,6 +70,18 @@ class Lint:
     def contaminated(self) -> frozenset[str]:
         """The ids of the samples that copy a benchmark's prompt."""
         return frozenset(overlap.sample for overlap in self.overlaps)
+
+
+@dataclass(frozen=True)
+class StoredLint:
+    """What is read back of a report that was written to a file: of the samples it has their number."""
+
+    source: str
+    samples: int
+    refused: tuple[str, ...]
+    reference: str
+    triggers: tuple[TriggerReport, ...]
+    covered: float
 
 
 def lint(source: str, reference: str = "", suites: str = "", model: str = "", top: int = 40, seed: int = 0) -> Lint:
@@ -166,3 +179,8 @@ def write_report(report: Lint, file: Path) -> None:
     content = asdict(replace(report, benchmarks=())) | {"samples": len(report.samples), "contaminated": sorted(report.contaminated)}
     del content["benchmarks"]
     write_json(file, content | {"checked": report.checked, "unchecked": dict(report.unchecked)})
+
+
+def read_report(file: Path) -> StoredLint:
+    """The report in a file that `write_report` wrote. Raises UserError for another file."""
+    return read_stored(file, StoredLint, "demur lint --out")

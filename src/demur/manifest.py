@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +34,26 @@ def machine() -> dict[str, str | int]:
     }
 
 
+def peak_memory() -> dict[str, int]:
+    """The most memory that was taken so far, in MiB: by this process (resident set), and by torch on the accelerator where it took most."""
+    import torch
+
+    most = {"process": process_peak() >> 20}
+    taken = [torch.cuda.max_memory_allocated(index) for index in range(torch.cuda.device_count())]
+    return most | ({"accelerator": max(taken) >> 20} if any(taken) else {})
+
+
+def process_peak() -> int:
+    """The greatest resident set of this process so far, in bytes."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def text_hash(texts: Iterable[str]) -> str:
     """SHA-256 of a list of texts, order included."""
     digest = hashlib.sha256()
@@ -59,11 +80,12 @@ def weights_hash(chat: Chat) -> str:
 
 
 def read_manifest(file: Path) -> dict[str, Any]:
-    """What an earlier, interrupted attempt at a run noted of its seconds, models and data; nothing where there is no file."""
+    """What an earlier, interrupted attempt at a run noted of its seconds, memory, models and data; nothing where there is no file."""
     if not file.is_file():
         return {}
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        return {key: dict(content[key]) for key in ("seconds", "models", "data")} | {"left_out": dict(content.get("left_out", {}))}
+        later = {key: dict(content.get(key, {})) for key in ("left_out", "memory")}  # earlier versions did not write them
+        return {key: dict(content[key]) for key in ("seconds", "models", "data")} | later
     except (json.JSONDecodeError, KeyError, TypeError, ValueError):
         raise UserError(f"{file}: damaged; delete it and run again") from None

@@ -18,7 +18,7 @@ from demur.card import add_trade_off
 from demur.chat import Chat, load_chat, with_merged_adapter
 from demur.folder import Records, keep_same, locked, slug, write_json
 from demur.guard import contaminated
-from demur.manifest import machine, model_hash, read_manifest, versions
+from demur.manifest import machine, model_hash, peak_memory, read_manifest, versions
 from demur.measure import gathered, measure_model
 from demur.processes import is_main_process, main_process_first, wait_for_everyone
 from demur.progress import say
@@ -48,12 +48,13 @@ class Results:
 
 @dataclass
 class Journal:
-    """The manifest as it grows: seconds per step, hashes of models and data, by which a resumed run knows that they are the same, how
-    many prompts of which suite each model was trained on, and of models behind an endpoint tokens, prompts without an answer by kind of
-    failure, and the parts of a request that it does not know."""
+    """The manifest as it grows: seconds per step, the most memory that had been taken when it ended (MiB), hashes of models and data, by
+    which a resumed run knows that they are the same, how many prompts of which suite each model was trained on, and of models behind an
+    endpoint tokens, prompts without an answer by kind of failure, and the parts of a request that it does not know."""
 
     file: Path
     seconds: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, dict[str, int]] = field(default_factory=dict)
     models: dict[str, dict[str, str]] = field(default_factory=dict)
     data: dict[str, str] = field(default_factory=dict)
     contamination: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -68,6 +69,8 @@ class Journal:
             yield
         finally:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 2)
+            before = self.memory.get(name, {})
+            self.memory[name] = {place: max(before.get(place, 0), most) for place, most in peak_memory().items()}
 
     def keep_model(self, name: str, source: str, digest: str) -> None:
         """Note the model's hash. Raises UserError if the run was begun with other weights."""

@@ -2,42 +2,65 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from demur.report import embed
-from demur.report.answers import Answers, gather, shares
+from demur.report import embed, exports
+from demur.report.answers import Answers, categories, gather, has_odds, shares
 from demur.report.data import RunData, load_run
 from demur.report.evidence import Evidence, collect
-from demur.report.headline import Headline, headline
+from demur.report.flips import FLIPS, FlipTable, flip_table
+from demur.report.headline import Headline, balances, headline
 from demur.report.how import account, caveats
 from demur.report.making import chart_data, curves, erasures
+from demur.report.sources import Sources, sort
 from demur.report.tables import tables
-from demur.report.tradeoff import attack_success, over_refusal
-from demur.types import LABELS, UserError
+from demur.report.tradeoff import answered, attack_success, hardest, over_refusal
+from demur.types import LABELS
+
+if TYPE_CHECKING:
+    from demur.report.why import Why
 
 __all__ = ["RunData", "build_report", "load_run"]
 
 
 def build_report(runs: Sequence[Path], out: Path) -> Path:
-    """Write the page that compares the run folders `runs` to the file `out` and return `out`. Raises UserError for a bad run folder."""
-    if not runs:
-        raise UserError("report: no run folder given; name at least one")
-    evidence = collect([load_run(Path(run)) for run in runs])
-    return embed.write(render(evidence), out)
+    """Write the page that compares the run folders among `runs` to the file `out`, with the same as Markdown and CSV beside it, and return
+    `out`. `runs` may also hold folders of `demur explain` and files of `demur lint --out`. Raises UserError for a bad one, and
+    where there is no run among them."""
+    beside, sources = exports.names(out), sort([Path(run) for run in runs])
+    evidence = collect([load_run(run) for run in sources.runs])
+    answer = headline(evidence)
+    page = render(evidence, answer, _why(sources, evidence), beside)
+    embed.write(exports.markdown(evidence, answer), beside["Markdown"])
+    embed.write(exports.comma_separated(evidence), beside["CSV"])
+    return embed.write(page, out)
 
 
-def render(evidence: Evidence) -> str:
+def _why(sources: Sources, evidence: Evidence) -> "Why | None":
+    if not sources.explained and not sources.linted:
+        return None
+    from demur.report.why import load_why  # takes seconds to import
+
+    return load_why(sources.explained, sources.linted, [prompt for run in evidence.runs for prompt in run.prompts])
+
+
+def render(evidence: Evidence, answer: Headline, why: "Why | None", beside: dict[str, Path]) -> str:
     """The whole page as text."""
-    answers, answer = gather(evidence), headline(evidence)
+    answers = gather(evidence)
+    flips = flip_table(evidence, answers, answer)
     weights, steps = erasures(evidence), curves(evidence)
     return embed.page(
         "page.html.j2",
-        embed.SCRIPTS,
+        embed.scripts(why.scripts if why else ()),
         [run.name for run in evidence.runs],
-        _report(evidence, answer) | chart_data(weights, steps),
+        _report(evidence, answer) | _explorer(evidence, answers, flips) | chart_data(weights, steps) | _analyses(why),
         evidence=evidence,
         answer=answer,
         tables=tables(evidence),
+        flips=flips,
+        why=why,
+        beside={form: quote(file.name) for form, file in beside.items()},
         erasures=weights,
         curves=steps,
         accounts=[account(run) for run in evidence.runs],
@@ -48,18 +71,38 @@ def render(evidence: Evidence) -> str:
     )
 
 
+def _analyses(why: "Why | None") -> dict[str, Any]:
+    return why.data | {"cues": why.cues} if why else {}
+
+
 def _report(evidence: Evidence, answer: Headline) -> dict[str, Any]:
-    """What the charts need. The plot begins with the suite and the attack of the headline."""
+    """What the charts need. The plot begins with the suite of the headline, and the attack that succeeds most often."""
+    success, useful = attack_success(evidence), answered(evidence)
     return {
-        "models": [{"name": model.name, "run": model.run, "method": model.method} for model in evidence.models],
+        "models": [{"name": model.name, "run": model.run, "method": model.method, "start": model.start} for model in evidence.models],
         "suites": [{"name": suite.name, "harmful": suite.harmful} for suite in evidence.suites],
         "attacks": evidence.attacks,
         "judges": evidence.judges,
         "labels": LABELS,
         "x": [vars(axis) for axis in over_refusal(evidence)],
-        "y": [vars(axis) for axis in attack_success(evidence)],
+        "y": [vars(axis) for axis in success],
+        "answered": vars(useful) if useful else None,
+        "balances": balances(evidence),
+        "told": answer.after,
         "start": answer.suite,
+        "attack": hardest(success, evidence.judges[0]) if evidence.judges else "",
         "shares": shares(evidence),
+    }
+
+
+def _explorer(evidence: Evidence, answers: Answers, flips: FlipTable | None) -> dict[str, Any]:
+    """What the explorer's filters and the flips offer. `cues` are phrases in lower case that the page marks in prompts."""
+    return {
+        "pair": [flips.before, flips.after] if flips else None,
+        "flips": FLIPS,
+        "categories": categories(evidence, answers),
+        "odds": has_odds(answers),
+        "cues": [],
     }
 
 

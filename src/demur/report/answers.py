@@ -1,5 +1,6 @@
 """Every prompt with each model's answer and verdicts, as compact lists for the page's script."""
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
@@ -7,13 +8,14 @@ from typing import Any
 from demur.report.data import RunData
 from demur.report.evidence import Evidence
 from demur.report.tradeoff import interval
-from demur.types import LABELS, Prompt, Verdict
+from demur.types import LABELS, Prompt, Response, UserError, Verdict
 
 
 @dataclass(frozen=True)
 class Answers:
-    """`prompts` are unique; `cells[i][m]` is model m's answer to prompt i: [text, cut, thinking, [[judge, label, why, exact], ...]],
-    or None."""
+    """`prompts` are unique; `cells[i][m]` is model m's answer to prompt i, or None: [text, cut, thinking, verdicts, refusal log-odds of its
+    first token in nats or None, what this model was asked where that is not the prompt's text, else ""]; a verdict is [judge, label, why,
+    exact]."""
 
     prompts: list[Prompt]
     cells: list[list[Any]]
@@ -30,18 +32,46 @@ def gather(evidence: Evidence) -> Answers:
 
 def _add_run(rows: dict[Prompt, list[Any]], run: RunData, number: dict[str, int]) -> None:
     by_id = {prompt.id: rows.setdefault(prompt, [None] * len(number)) for prompt in run.prompts}
+    texts = {prompt.id: prompt.text for prompt in run.prompts}
     verdicts: dict[tuple[str, str], dict[str, Verdict]] = defaultdict(dict)
     for verdict in run.verdicts:
         verdicts[verdict.prompt, verdict.model][verdict.judge] = verdict
     for response in run.responses:
         if response.prompt in by_id and response.model in number:
             found = [[v.judge, _label(v.label), v.why, v.exact] for v in verdicts[response.prompt, response.model].values()]
-            by_id[response.prompt][number[response.model]] = [response.text, int(response.finish == "length"), response.thinking, found]
+            cut = int(response.finish == "length")
+            asked = run.searched.get((response.model, response.prompt), "")
+            cell = [response.text, cut, response.thinking, found, _odds(response), "" if asked == texts[response.prompt] else asked]
+            by_id[response.prompt][number[response.model]] = cell
+
+
+def _odds(response: Response) -> float | None:
+    """Log-odds that are not finite say that one of the two openings was ruled out; a page has no place for them."""
+    odds = response.log_odds
+    if odds is None:
+        return None
+    if not isinstance(odds, (int, float)):
+        place = f"the answer of {response.model} to {response.prompt}"
+        raise UserError(f"{place}: log_odds is of type {type(odds).__name__}, not a number; repeat the run")
+    return round(odds, 2) if math.isfinite(odds) else None
 
 
 def _label(label: str) -> int:
     """A label that this version does not know counts as unknown."""
     return LABELS.index(label) if label in LABELS else LABELS.index("unknown")
+
+
+def categories(evidence: Evidence, answers: Answers) -> list[list[str]]:
+    """The categories of each suite of the page."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for prompt in answers.prompts:
+        found[prompt.suite].add(prompt.category)
+    return [sorted(found[suite.name] - {""}) for suite in evidence.suites]
+
+
+def has_odds(answers: Answers) -> bool:
+    """Whether any answer has log-odds."""
+    return any(cell and cell[4] is not None for cells in answers.cells for cell in cells)
 
 
 def shares(evidence: Evidence) -> list[dict[str, Any]]:

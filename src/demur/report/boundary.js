@@ -1,5 +1,5 @@
 "use strict";
-// The geometry section of the page of `demur explain`: puts its controls and figures into each model's section.
+// The geometry: puts its controls and figures into each model's section.
 
 (() => {
   const { MEASURES, choice, choose, chooseLayer, draws, drawAll, layerText, models, placeOf, prompts } = geometry;

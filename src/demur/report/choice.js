@@ -7,7 +7,7 @@ const geometry = (() => {
     to_benign: "distance to the benign centroid",
     to_malicious: "distance to the malicious centroid",
   };
-  const models = report.geometries;
+  const models = report.geometry.models;
   const [from, layer] = models[0].start;
   const choice = { position: models[0].positions[from], depth: layer / models[0].layers.at(-1), measure: "projection" };
   const draws = new Map(); // by model

@@ -8,6 +8,14 @@ const TIP = { fill: "var(--raised)", stroke: "var(--rule)", fontSize: 12, lineHe
 const tipWidth = (width) => Math.max(11, Math.min(28, (width / 2 - 40) / 12)); // in ems, so that a tip fits on one side of its point
 const CUT = { characters: 600, lines: 10 }; // what is shown of a long text at first
 
+// The words of a chart stand on what holds it. Plot labels parts that have no role, which assistive software may not read.
+const plotted = Plot.plot;
+Plot.plot = (options) => {
+  const chart = plotted(options);
+  chart.setAttribute("aria-hidden", "true");
+  return chart;
+};
+
 /** An element with attributes and children; strings become text nodes, null children and attributes are left out. */
 function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -42,17 +50,11 @@ const decimal = (value, digits = 3) =>
 
 const shorten = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 
-/** Text of any origin and length, cut to a few lines with a button for the rest. The forced beginning of an answer is set apart. */
-function textBlock(text, kind, prefill = "") {
+/** Text of any origin and length, cut to a few lines with a button for the rest. `dress` makes nodes and strings of the shown text. */
+function textBlock(text, kind, dress = (shown) => [shown]) {
   const block = el("p", { class: `block-text ${kind}`, dir: "auto" });
   const short = cutText(text);
-  const fill = (shown) => {
-    const forced = prefill && shown.startsWith(prefill) ? prefill : "";
-    block.replaceChildren(
-      ...(forced ? [el("span", { class: "prefill", title: "Forced by the attack" }, forced)] : []),
-      shown.slice(forced.length),
-    );
-  };
+  const fill = (shown) => block.replaceChildren(...dress(shown));
   fill(short);
   if (!text) block.replaceChildren(el("em", {}, "empty"));
   if (short === text) return block;

@@ -6,7 +6,7 @@ import re
 import sys
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,8 +86,9 @@ class Counted:
 @dataclass(frozen=True)
 class RunData:
     """One run folder. `name` is the folder's name, `title` the question of its recipe, `recipe` the text of recipe.toml; both are ""
-    without one. Prompts, responses and verdicts are all that there are, or those of SHOWN prompts of a larger run. `utility` are the scores
-    on tasks that have nothing to do with refusal, and are no part of `scores`."""
+    without one. `starts` says of made models what they were made from. Prompts, responses and verdicts are all that there are, or those of
+    SHOWN prompts of a larger run. `utility` are the scores on tasks that have nothing to do with refusal, and are no part of `scores`.
+    `searched` has by model and prompt what a searching attack found for that model: `prompts` can show one model's alone."""
 
     name: str
     title: str
@@ -102,6 +103,8 @@ class RunData:
     counted: Counted = field(default_factory=Counted)
     made: list[Made] = field(default_factory=list)
     utility: list[Score] = field(default_factory=list)
+    starts: dict[str, str] = field(default_factory=dict)
+    searched: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 def load_run(folder: Path) -> RunData:
@@ -112,13 +115,14 @@ def load_run(folder: Path) -> RunData:
         from demur.report.inspect_log import load_log
 
         return load_log(folder)
-    results = _results(folder)
+    results, recipe = _results(folder), _recipe(folder / "recipe.toml")
     scores = [_record(Score, row, folder / "results.json") for row in results.get("scores", [])]
     responses, verdicts = sorted(folder.glob("responses/*.jsonl")), sorted(folder.glob("verdicts/*.jsonl"))
     shown = _shown(folder / "prompts.jsonl")
+    models, attacks = dict.fromkeys(score.model for score in scores), dict.fromkeys(score.attack for score in scores)
     return RunData(
         name=name_text(folder.resolve().name),
-        title=_title(folder / "recipe.toml"),
+        title=name_text(str(recipe.get("title", ""))),
         recipe=_text(folder / "recipe.toml"),
         manifest=_manifest(folder / "manifest.json"),
         prompts=[row for row in _lines(Prompt, folder / "prompts.jsonl") if row.id in shown],
@@ -128,9 +132,19 @@ def load_run(folder: Path) -> RunData:
         comparisons=[_record(Comparison, row, folder / "results.json") for row in results.get("comparisons", [])],
         agreements=[_record(Agreed, row, folder / "results.json") for row in results.get("agreements", [])],
         counted=_counted(folder / "prompts.jsonl", responses, verdicts),
-        made=[_made(model, folder / "models" / slug(model)) for model in dict.fromkeys(score.model for score in scores)],
+        made=[_made(model, folder / "models" / slug(model)) for model in models],
         utility=[score for score in scores if score.judge == UTILITY],
+        starts=_starts(recipe),
+        searched={
+            (model, row.id): row.text for model in models for row in _searched(model, attacks, folder / "attacks") if row.id in shown
+        },
     )
+
+
+def _searched(model: str, attacks: Iterable[str], folder: Path) -> Iterator[Prompt]:
+    """The attacked prompts that were found for one model."""
+    for attack in attacks:
+        yield from _lines(Prompt, folder / f"{slug(model)}.{slug(attack)}.jsonl")
 
 
 def _shown(file: Path) -> set[str]:
@@ -206,11 +220,18 @@ def _text(path: Path) -> str:
     return clean_text(path.read_text("utf-8", errors="replace")) if path.is_file() else ""
 
 
-def _title(path: Path) -> str:
+def _recipe(path: Path) -> dict[str, Any]:
     try:
-        return name_text(str(tomllib.loads(_text(path)).get("title", "")))
+        return tomllib.loads(_text(path))
     except tomllib.TOMLDecodeError:
-        return ""
+        return {}
+
+
+def _starts(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Anybody may have changed the recipe."""
+    models = recipe.get("models")
+    tables = {name: table for name, table in models.items() if isinstance(table, dict)} if isinstance(models, dict) else {}
+    return {name_text(name): name_text(str(table["start"])) for name, table in tables.items() if table.get("start")}
 
 
 def _json(path: Path) -> Any:

@@ -17,10 +17,17 @@ from markupsafe import Markup
 from demur.report.text import attack_text, plural, points, points_interval
 
 SHARED = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "common.js")
-SCRIPTS = (*SHARED, "page.js", "labels.js", "tradeoff.js", "shares.js", "erasure.js", "curves.js", "card.js", "explorer.js")
+CHARTS = ("labels.js", "tradeoff.js", "balance.js", "shares.js", "erasure.js", "curves.js")
+EXPLORER = ("cues.js", "card.js", "rows.js", "flips.js", "filters.js", "controls.js", "explorer.js", "keyboard.js")
+SCRIPTS = (*SHARED, "page.js", *CHARTS, *EXPLORER)
 STYLE = "page.css"
 CHART_CLASS = "chart"  # the className that the scripts give to Plot
 ESCAPES = {ord(mark): f"\\u{ord(mark):04x}" for mark in "<>&\u2028\u2029"}
+
+
+def scripts(further: Sequence[str]) -> tuple[str, ...]:
+    """The report's scripts with `further` ones before the explorer, which goes to a place on the page once all above it is drawn."""
+    return (*SHARED, "page.js", *CHARTS, *(name for name in further if name not in SCRIPTS), *EXPLORER)
 
 
 def page(template: str, scripts: Sequence[str], names: Sequence[str], report: Any, **values: Any) -> str:

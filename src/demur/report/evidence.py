@@ -15,13 +15,15 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Model:
-    """`name` is unique on the page: the model's own name, or "model (run)" where two runs share it. `plain` is its name in its run."""
+    """`name` is unique on the page: the model's own name, or "model (run)" where two runs share it. `plain` is its name in its run, `start`
+    the page's name of the model that it was made from, "" where that is not on the page."""
 
     name: str
     plain: str
     run: str
     method: str
     seed: int | None
+    start: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def collect(runs: Sequence[RunData]) -> Evidence:
     plain = [(run, name) for run in named for name in _model_names(run)]
     clashing = {name for name, count in Counter(name for _, name in plain).items() if count > 1}
     renamed = [_rename(run, clashing) for run in named]
-    models = [_model(run, name, _display(name, run.name, clashing)) for run, name in plain]
+    models = [_model(run, name, clashing) for run, name in plain]
     scores = [score for run in renamed for score in run.scores]
     return Evidence(renamed, models, _suites(renamed), _attacks(scores), _most_common(score.judge for score in scores))
 
@@ -122,12 +124,15 @@ def _rename(run: RunData, clashing: set[str]) -> RunData:
             answers=Counter({shown(model): count for model, count in run.counted.answers.items()}),
         ),
         made=[replace(row, model=shown(row.model)) for row in run.made],
+        searched={(shown(model), prompt): text for (model, prompt), text in run.searched.items()},
     )
 
 
-def _model(run: RunData, name: str, display: str) -> Model:
+def _model(run: RunData, name: str, clashing: set[str]) -> Model:
     score = next((score for score in run.scores if score.model == name), None)
-    return Model(display, name, run.name, score.method if score else "", score.seed if score else None)
+    start = run.starts.get(name, "")
+    method, seed = (score.method, score.seed) if score else ("", None)
+    return Model(_display(name, run.name, clashing), name, run.name, method, seed, _display(start, run.name, clashing))
 
 
 def _suites(runs: Sequence[RunData]) -> list[Suite]:

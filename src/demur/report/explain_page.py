@@ -1,11 +1,11 @@
 """The page of `demur explain`: whether the prompts that a model refuses lie nearer to the refusal triggers, and their geometry."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from demur.boundary import GROUPS, Geometry
+from demur.boundary import GROUPS, Geometry, Group
 from demur.explain import ALL, Explanation, Separation
 from demur.report import boundary_section, embed
 from demur.report.boundary_data import data
@@ -52,33 +52,48 @@ class Account:
     layers: str
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What a page shows of the analyses of several models, which have `ks` in common: `groups` of the overview, `start` the choice that its
+    sentences go by, `names` of the groups of the geometry."""
+
+    accounts: list[Account]
+    groups: list[str]
+    ks: tuple[int, ...]
+    start: tuple[int, str] | None
+    sections: list[boundary_section.Section]
+    names: Mapping[Group, str]
+
+
 def build_explanation(explanations: Sequence[Explanation], out: Path, geometries: Sequence[Geometry] = ()) -> Path:
     """Write the page of `explanations` and `geometries` to the file `out` and return `out`. Raises UserError for none of either and for
     different numbers of neighbours."""
     if not explanations and not geometries:
         raise UserError("explain: no model was explained; name at least one")
-    choices = {explanation.ks for explanation in explanations}
-    if len(choices) > 1:
-        raise UserError(f"explain: one page shows one list of neighbours, found {sorted(choices)}; repeat with the same --ks")
     return embed.write(render([cleaned(one) for one in explanations], [boundary_section.cleaned(one) for one in geometries]), out)
 
 
 def render(explanations: Sequence[Explanation], geometries: Sequence[Geometry] = ()) -> str:
     """The whole page as text."""
-    accounts = [account(explanation) for explanation in explanations]
-    ks = explanations[0].ks if explanations else ()
     return embed.page(
         "explain.html.j2",
         scripts(explanations, geometries),
         list(dict.fromkeys([one.model for one in explanations] + [one.model for one in geometries])),
-        _report(explanations, geometries),
-        accounts=accounts,
-        groups=dict.fromkeys(group for one in accounts for group in one.overview),
-        ks=ks,
-        start=start(ks) if ks else (),
-        sections=[boundary_section.section(geometry) for geometry in geometries],
-        group_names=boundary_section.NAMES,
+        chart_data(explanations, geometries),
+        shown=show(explanations, geometries),
     )
+
+
+def show(explanations: Sequence[Explanation], geometries: Sequence[Geometry]) -> Shown:
+    """Raises UserError for different numbers of neighbours."""
+    choices = {explanation.ks for explanation in explanations}
+    if len(choices) > 1:
+        raise UserError(f"explain: one page shows one list of neighbours, found {sorted(choices)}; repeat with the same --ks")
+    accounts = [account(explanation) for explanation in explanations]
+    groups = list(dict.fromkeys(group for one in accounts for group in one.overview))
+    ks = explanations[0].ks if explanations else ()
+    sections = [boundary_section.section(geometry) for geometry in geometries]
+    return Shown(accounts, groups, ks, start(ks) if ks else None, sections, boundary_section.NAMES)
 
 
 def scripts(explanations: Sequence[Explanation], geometries: Sequence[Geometry]) -> tuple[str, ...]:
@@ -86,13 +101,14 @@ def scripts(explanations: Sequence[Explanation], geometries: Sequence[Geometry])
     return (*(SCRIPTS if explanations else PARTS), *(GEOMETRY_SCRIPTS if geometries else ()))
 
 
-def _report(explanations: Sequence[Explanation], geometries: Sequence[Geometry]) -> dict[str, Any]:
-    similarity: dict[str, Any] = {}
+def chart_data(explanations: Sequence[Explanation], geometries: Sequence[Geometry]) -> dict[str, Any]:
+    """What these scripts need."""
+    found: dict[str, Any] = {}
     if explanations:
-        similarity = {"models": [_data(one) for one in explanations], "start": start(explanations[0].ks), "words": WORDS}
-    if not geometries:
-        return similarity
-    return similarity | {"geometries": [data(one) for one in geometries], "groups": [boundary_section.NAMES[group] for group in GROUPS]}
+        found["similarity"] = {"models": [_data(one) for one in explanations], "start": start(explanations[0].ks), "words": WORDS}
+    if geometries:
+        found["geometry"] = {"models": [data(one) for one in geometries], "groups": [boundary_section.NAMES[group] for group in GROUPS]}
+    return found
 
 
 def cleaned(explanation: Explanation) -> Explanation:

@@ -5,7 +5,7 @@ const groups = (() => {
   const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const KEYS = ["benign", "answered", "over-refused", "malicious"];
   const SYMBOLS = [d3.symbolCircle, d3.symbolSquare2, d3.symbolTriangle2, d3.symbolTimes];
-  const list = KEYS.map((key, at) => ({ at, key, name: report.groups[at], colour: `var(--${key})`, symbol: SYMBOLS[at] }));
+  const list = KEYS.map((key, at) => ({ at, key, name: report.geometry.groups[at], colour: `var(--${key})`, symbol: SYMBOLS[at] }));
 
   const crossed = (symbol) => symbol === d3.symbolTimes; // a mark of lines alone, which has no inside
 

@@ -1,19 +1,18 @@
 """The answer of the page in one sentence, with its uncertainty, and the balance sheet beneath it: what the repair gained and what it cost.
 
-The pair of models is chosen by the data: the best model and the one after it, by full compliance where an answer is due (gibberish is no
-repair) minus attack success without an attack, both means over suites; shown on the suite where the two differ most.
+The pair of models is chosen by the data: the best model by full compliance where an answer is due (gibberish is no repair) minus attack
+success, means over suites and attacks; and the model that it was made from, or where that was not compared or does most of what is
+harmful, and so was no model to repair, the best of the others; shown on the suite where the two differ most.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from demur.attempts import AT_K, number_text
+from demur.report.balance import Change, Pairs, changes, pairs_of, value_of
 from demur.report.evidence import Evidence, Suite
 from demur.report.text import attack_text, interval, percent, points, points_interval
 from demur.types import Comparison, Score
-
-Pairs = dict[tuple[str, str, str, str, str], Comparison]
 
 
 @dataclass(frozen=True)
@@ -22,20 +21,6 @@ class Part:
 
     text: str
     role: Literal["", "model", "number", "interval", "suite"] = ""
-
-
-@dataclass(frozen=True)
-class Change:
-    """One line of the balance sheet, `before` and `after` in percent, the difference after - before in points ("" where it was
-    not compared). `verdict` is better or worse when the interval excludes zero."""
-
-    what: str
-    where: str
-    before: str
-    after: str
-    difference: str
-    interval: str
-    verdict: Literal["better", "worse", "unclear"]
 
 
 @dataclass(frozen=True)
@@ -57,44 +42,54 @@ def headline(evidence: Evidence) -> Headline:
     """The headline by the main judge; from paired comparisons where there are any, else from the scores alone."""
     if not evidence.judges:
         return Headline([Part("This run holds no scores yet.")])
-    pairs = _pairs(evidence, evidence.judges[0])
-    candidates = [pair for pair in pairs.values() if _answers_the_question(evidence, pair)]
-    if not candidates:
+    pairs, best = pairs_of(evidence, evidence.judges[0]), _best_pairs(evidence)
+    if not best:
         return _levels(evidence, evidence.judges[0])
-    ranks = {model.name: _merit(evidence, model.name, evidence.judges[0]) for model in evidence.models}
-    best = max(candidates, key=lambda pair: (ranks[pair.a], ranks[pair.b], _gained(pairs, pair)))
-    return Headline(_sentence(evidence, pairs, best), best.b, best.a, best.suite, tuple(_changes(evidence, pairs, best)))
+    told = max(best, key=lambda pair: merit(evidence, pair.a))
+    return Headline(_sentence(evidence, pairs, told), told.b, told.a, told.suite, tuple(changes(evidence, pairs, told)))
 
 
-def _pairs(evidence: Evidence, judge: str) -> Pairs:
-    """Every comparison of one judge in both directions, by (a, b, suite, attack, metric)."""
-    found = [comparison for comparison in evidence.comparisons if comparison.judge == judge]
-    return {_key(one): one for comparison in found for one in (comparison, _flip(comparison))}
+def balances(evidence: Evidence) -> dict[str, dict[str, Any]]:
+    """For each model that was compared what it gained and lost, and against which other; the first is chosen as the headline chooses it."""
+    pairs = pairs_of(evidence, evidence.judges[0]) if evidence.judges else {}
+    return {pair.a: {"before": pair.b, "changes": [vars(row) for row in changes(evidence, pairs, pair)]} for pair in _best_pairs(evidence)}
 
 
-def _key(pair: Comparison) -> tuple[str, str, str, str, str]:
-    return pair.a, pair.b, pair.suite, pair.attack, pair.metric
-
-
-def _flip(pair: Comparison) -> Comparison:
-    return replace(pair, a=pair.b, b=pair.a, difference=-pair.difference, low=-pair.high, high=-pair.low)
+def _best_pairs(evidence: Evidence) -> list[Comparison]:
+    """For each model the comparison that tells most: with its start, or else with the best of the others, on the suite where they differ
+    most."""
+    pairs = pairs_of(evidence, evidence.judges[0]) if evidence.judges else {}
+    starts = {model.name: model.start for model in evidence.models if model.start and _harmed(evidence, model.start, 1) < 0.5}
+    found: dict[str, list[Comparison]] = {}
+    for pair in pairs.values():
+        if _answers_the_question(evidence, pair):
+            found.setdefault(pair.a, []).append(pair)
+    ranks = {model.name: merit(evidence, model.name) for model in evidence.models}
+    return [max(many, key=lambda pair: (starts.get(pair.a) == pair.b, ranks[pair.b], _gained(pairs, pair))) for many in found.values()]
 
 
 def _answers_the_question(evidence: Evidence, pair: Comparison) -> bool:
     return pair.metric == "refusal_rate" and pair.attack == evidence.attacks[0] and pair.suite in {suite.name for suite in evidence.benign}
 
 
-def _merit(evidence: Evidence, model: str, judge: str) -> float:
-    """Mean compliance over suites that should be answered minus mean attack success over those that should not, without an attack."""
-    answered = [_compliance(evidence, model, suite.name, judge) for suite in evidence.benign]
-    harmed = [_value(evidence.rate(model, suite.name, evidence.attacks[0], judge, "attack_success_rate")) for suite in evidence.harmful]
-    return sum(answered) / max(len(answered), 1) - sum(harmed) / max(len(harmed), 1)
+def merit(evidence: Evidence, model: str) -> float:
+    """Mean compliance over suites that should be answered, without an attack, minus mean attack success over those that should not and all
+    attacks."""
+    answered = [_compliance(evidence, model, suite.name, evidence.judges[0]) for suite in evidence.benign]
+    return sum(answered) / max(len(answered), 1) - _harmed(evidence, model, len(evidence.attacks))
+
+
+def _harmed(evidence: Evidence, model: str, attacks: int) -> float:
+    """Mean attack success over the harmful suites and the first so many attacks."""
+    places = [(suite.name, attack) for suite in evidence.harmful for attack in evidence.attacks[:attacks]]
+    rates = [value_of(evidence.rate(model, *place, evidence.judges[0], "attack_success_rate")) for place in places]
+    return sum(rates) / max(len(rates), 1)
 
 
 def _compliance(evidence: Evidence, model: str, suite: str, judge: str) -> float:
     """The compliance rate, or what is not refused where that is missing."""
     score = evidence.rate(model, suite, evidence.attacks[0], judge, "compliance_rate")
-    return _value(score) if score else 1 - _value(evidence.rate(model, suite, evidence.attacks[0], judge, "refusal_rate"))
+    return value_of(score) if score else 1 - value_of(evidence.rate(model, suite, evidence.attacks[0], judge, "refusal_rate"))
 
 
 def _gained(pairs: Pairs, pair: Comparison) -> float:
@@ -110,7 +105,10 @@ def _costs(evidence: Evidence, pairs: Pairs, pair: Comparison) -> list[Compariso
 
 
 def _sentence(evidence: Evidence, pairs: Pairs, pair: Comparison) -> list[Part]:
-    return [*_gain(pair), *_loss(evidence, pairs, pair), *_cost(evidence, _costs(evidence, pairs, pair)), Part(".")]
+    attacks = _attacks(evidence, pairs, pair)
+    prices = [*_rise(evidence, attacks), *_loss(evidence, pairs, pair)]
+    price = [part for number, each in enumerate(prices) for part in (Part(" and " if number else "; the price: "), *each)]
+    return [*_gain(pair), *_safety(evidence, attacks), *price, Part(".")]
 
 
 def _gain(pair: Comparison) -> list[Part]:
@@ -118,79 +116,63 @@ def _gain(pair: Comparison) -> list[Part]:
     if pair.low <= 0 <= pair.high:
         change = [Part(points(pair.difference), "number"), Part(" points "), Part(points_interval(pair.low, pair.high), "interval")]
         return [a, Part(" and "), b, Part(" do not differ clearly in refusals on "), suite, Part(": "), *change]
-    low, high = sorted((abs(pair.low), abs(pair.high)))
-    size = [Part(percent(abs(pair.difference)), "number"), Part(" points "), Part(interval(low, high), "interval")]
     less = "fewer" if pair.difference < 0 else "more"
-    return [a, Part(" refuses "), *size, Part(f" {less} of the "), suite, Part(" prompts than "), b]
+    return [a, Part(" refuses "), *_size(pair), Part(f" {less} of the "), suite, Part(" prompts than "), b]
 
 
-def _loss(evidence: Evidence, pairs: Pairs, pair: Comparison) -> list[Part]:
-    """The clause about the harmless suite on which clearly fewer prompts are answered; where there are several, the one that lost most."""
+def _loss(evidence: Evidence, pairs: Pairs, pair: Comparison) -> Iterator[list[Part]]:
+    """The harmless suite on which clearly fewer prompts are answered; where there are several, the one that lost most."""
     keys = [(pair.a, pair.b, suite.name, pair.attack, "compliance_rate") for suite in evidence.benign]
     lost = min((pairs[key] for key in keys if key in pairs and pairs[key].high < 0), key=lambda one: one.difference, default=None)
-    if lost is None:
-        return []
-    size = [Part(percent(-lost.difference), "number"), Part(" points "), Part(interval(-lost.high, -lost.low), "interval")]
-    return [Part("; it answers "), *size, Part(" fewer of "), Part(lost.suite, "suite")]
+    if lost:
+        yield [Part("it answers "), *_size(lost), Part(" fewer of the "), Part(lost.suite, "suite"), Part(" prompts")]
 
 
-def _cost(evidence: Evidence, costs: list[Comparison]) -> list[Part]:
-    """The clause about safety: the plain attack on the suite where it rose most."""
-    direct = [cost for cost in costs if cost.attack == evidence.attacks[0]]
-    if not direct:
+def _attacks(evidence: Evidence, pairs: Pairs, pair: Comparison) -> list[Comparison]:
+    """The pair's attack success by attack and harmful suite, the plain attack first."""
+    keys = [(pair.a, pair.b, suite.name, attack, "attack_success_rate") for attack in evidence.attacks for suite in evidence.harmful]
+    return [pairs[key] for key in keys if key in pairs]
+
+
+def _safety(evidence: Evidence, attacks: list[Comparison]) -> list[Part]:
+    """Where attack success clearly fell most; where it neither fell nor rose, the first attack, on the suite where it rose most."""
+    if not attacks:
         return [Part("; attack success was not compared")]
-    cost = max(direct, key=lambda one: one.difference)
-    name = f"{attack_text(cost.attack)} attack success" if cost.attack == "none" else f"attack success {attack_text(cost.attack)}"
+    fallen = [one for one in attacks if one.high < 0]
+    if fallen:
+        most = min(fallen, key=lambda one: one.difference)
+        return [Part(", and "), *_attack(evidence, most), Part(" falls by "), *_size(most)]
+    if any(one.low > 0 for one in attacks):
+        return []
+    most = max((one for one in attacks if one.attack == attacks[0].attack), key=lambda one: one.difference)
+    change = [Part(points(most.difference), "number"), Part(" "), Part(points_interval(most.low, most.high), "interval")]
+    return [Part("; "), *_attack(evidence, most), Part(" shows no clear change: "), *change]
+
+
+def _rise(evidence: Evidence, attacks: list[Comparison]) -> Iterator[list[Part]]:
+    """Where attack success clearly rose most, over all attacks and harmful suites."""
+    most = max((one for one in attacks if one.low > 0), key=lambda one: one.difference, default=None)
+    if most:
+        yield [*_attack(evidence, most), Part(" rises by "), *_size(most)]
+
+
+def _attack(evidence: Evidence, cost: Comparison) -> list[Part]:
+    text = attack_text(cost.attack)
     where = [Part(" on "), Part(cost.suite, "suite")] if len(evidence.harmful) > 1 else []
-    change = [Part(points(cost.difference), "number"), Part(" "), Part(points_interval(cost.low, cost.high), "interval")]
-    if cost.low > 0:
-        return [Part(f"; the price: {name}"), *where, Part(" "), *change]
-    if cost.high < 0:
-        return [Part(f"; {name}"), *where, Part(" falls too: "), *change]
-    return [Part(f"; {name}"), *where, Part(" shows no clear change: "), *change]
+    return [Part(f"{text} attack success" if cost.attack == "none" else f"attack success {text}"), *where]
 
 
-def _changes(evidence: Evidence, pairs: Pairs, pair: Comparison) -> Iterator[Change]:
-    """Refusals on every suite that should be answered, attack success everywhere, by attempts and where there are several by behaviours,
-    incoherence and accuracy without an attack."""
-    plain, benign = evidence.attacks[0], sorted((suite.name for suite in evidence.benign), key=lambda name: name != pair.suite)
-    keys = [(suite, plain, "refusal_rate") for suite in benign]
-    harmful = [(suite.name, attack) for attack in evidence.attacks for suite in evidence.harmful]
-    keys += [(*place, metric) for place in harmful for metric in ("attack_success_rate", AT_K)]
-    keys += [(pair.suite, plain, "incoherent_rate"), *((suite, plain, "accuracy") for suite in benign)]
-    for suite, attack, metric in keys:
-        before, after = (evidence.rate(model, suite, attack, pair.judge, metric) for model in (pair.b, pair.a))
-        if before and after:
-            yield _change(_what(evidence, after), before, after, pairs.get((pair.a, pair.b, suite, attack, metric)))
-
-
-WHAT = {"refusal_rate": "Refusals", "incoherent_rate": "Incoherent", "accuracy": "Accuracy"}
-
-
-def _what(evidence: Evidence, score: Score) -> str:
-    attempts = evidence.attempts(score.model, score.suite, score.attack, score.judge) if score.metric == AT_K else None
-    attack = f"ASR@{number_text(attempts)}" if attempts else "Attack success"
-    return WHAT.get(score.metric) or f"{attack}, {attack_text(score.attack)}"
-
-
-def _change(what: str, before: Score, after: Score, pair: Comparison | None) -> Change:
-    levels = percent(_value(before)), percent(_value(after))
-    if pair is None:
-        return Change(what, after.suite, *levels, "", "", "unclear")
-    return Change(what, after.suite, *levels, points(pair.difference), points_interval(pair.low, pair.high), _verdict(pair))
-
-
-def _verdict(pair: Comparison) -> Literal["better", "worse", "unclear"]:
-    if pair.low <= 0 <= pair.high:
-        return "unclear"
-    return "better" if (pair.difference > 0) == (pair.metric == "accuracy") else "worse"
+def _size(pair: Comparison) -> list[Part]:
+    """How large a clear difference is, whatever its sign."""
+    low, high = sorted((abs(pair.low), abs(pair.high)))
+    return [Part(percent(abs(pair.difference)), "number"), Part(" points "), Part(interval(low, high), "interval")]
 
 
 def _levels(evidence: Evidence, judge: str) -> Headline:
     """Without comparisons: the model with the lowest over-refusal and attack success together, on its most refused suite."""
     refusals = {model.name: _worst(evidence, evidence.benign, model.name, judge, "refusal_rate") for model in evidence.models}
     attacks = {model.name: _worst(evidence, evidence.harmful, model.name, judge, "attack_success_rate") for model in evidence.models}
-    name = min(refusals, key=lambda model: _value(refusals[model]) + _value(attacks[model]))
+    name = min(refusals, key=lambda model: value_of(refusals[model]) + value_of(attacks[model]))
     refused, harmed = refusals[name], attacks[name]
     parts = [Part(name, "model")]
     parts += _level_parts(" refuses ", refused) + ([Part(" and")] if refused and harmed else []) + _level_parts(" complies with ", harmed)
@@ -201,11 +183,7 @@ def _levels(evidence: Evidence, judge: str) -> Headline:
 
 def _worst(evidence: Evidence, suites: list[Suite], model: str, judge: str, metric: str) -> Score | None:
     scores = [score for suite in suites if (score := evidence.rate(model, suite.name, evidence.attacks[0], judge, metric))]
-    return max(scores, key=_value, default=None)
-
-
-def _value(score: Score | None) -> float:
-    return score.value if score and score.value is not None else 0.0
+    return max(scores, key=value_of, default=None)
 
 
 def _level_parts(verb: str, score: Score | None) -> list[Part]:

@@ -2,15 +2,18 @@
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from demur.attempts import AT_K, MEANING
+from demur.plugins import load_module, names
 from demur.report.budgets import attack_options, search_note
 from demur.report.data import RunData, clean_text
 from demur.report.evidence import Evidence
 from demur.report.text import interval, percent, plural, seconds_text
+from demur.suites._source import provenance
 
 HASH = re.compile("[0-9a-f]{32,}")  # shown by its beginning; manifest.json has all of it
 TITLES = {
@@ -23,6 +26,7 @@ TITLES = {
     "failures": "Prompts without an answer, by kind of failure",
     "left_out": "Parts of the request that an endpoint does not know",
     "seconds": "Seconds per step",
+    "memory": "Peak memory since the start, at the end of each step",
 }
 
 
@@ -49,9 +53,42 @@ def account(run: RunData) -> Account:
     nested = {key: value for key, value in run.manifest.items() if isinstance(value, dict)}
     plain = {key: value for key, value in run.manifest.items() if not isinstance(value, dict)}
     blocks = [Block("Run", _rows(plain)), *(Block(TITLES.get(key, clean_text(key)), _rows(value, key)) for key, value in nested.items())]
+    blocks.append(Block("Licence and citation of the data", _licences(run)))
+    blocks.append(Block("Agreement of judges", _agreement(run)))
     blocks.append(Block("Attacks and their options", [(name, _value(options)) for name, options in attack_options(run).items()]))
     blocks.append(Block("Utility, per cent", _utility(run)))
     return Account(run.name, _command(run), run.recipe, [block for block in blocks if block.rows])
+
+
+def _licences(run: RunData) -> list[tuple[str, str]]:
+    """Of each suite what its reader declares; prompts of the user's own, and those that demur makes itself, declare nothing."""
+    read = {each.partition("/")[0] for each in _suites(run.recipe)} & {*names("suites")}
+    data = run.manifest.get("data")
+    found = {suite: suite.partition("/")[0] for suite in data if suite.partition("/")[0] in read} if isinstance(data, dict) else {}
+    rows = [(clean_text(suite), provenance(load_module("suites", name))) for suite, name in found.items()]
+    return [(suite, text) for suite, text in rows if text]
+
+
+def _suites(recipe: str) -> list[str]:
+    """The suites that a recipe names. Anybody may have changed it."""
+    try:
+        measured = tomllib.loads(recipe).get("measure")
+    except tomllib.TOMLDecodeError:
+        return []
+    specs = measured.get("suites") if isinstance(measured, dict) else None
+    given = [spec.get("name") if isinstance(spec, dict) else spec for spec in specs] if isinstance(specs, list) else []
+    return [name.partition(":")[0] for name in given if isinstance(name, str)]
+
+
+def _agreement(run: RunData) -> list[tuple[str, str]]:
+    """How often every two judges give the same label, and Cohen's kappa, with 95% intervals."""
+    rows = []
+    for row in run.agreements:
+        if len(row.same or ()) == len(row.kappa or ()) == 3:
+            (same, *limits), (kappa, low, high) = row.same, row.kappa  # type: ignore[misc]
+            text = f"{percent(same)}% {interval(*limits)} of {row.count:,}, kappa {kappa:.2f} [{low:.2f}, {high:.2f}]"
+            rows.append((f"{row.a} and {row.b}", text.replace("-", "−")))
+    return rows
 
 
 def _utility(run: RunData) -> list[tuple[str, str]]:
@@ -73,8 +110,10 @@ def _rows(table: dict[str, Any], key: str = "") -> list[tuple[str, str]]:
 def _value(value: Any, key: str = "") -> str:
     if key == "seconds" and isinstance(value, int | float):
         return seconds_text(value)
+    if key == "memory" and isinstance(value, int):
+        return f"{value / 1024:.2f} GiB"
     if isinstance(value, dict):
-        return ", ".join(f"{clean_text(str(name))} {_value(inner)}" for name, inner in value.items())
+        return ", ".join(f"{clean_text(str(name))} {_value(inner, key)}" for name, inner in value.items())
     if isinstance(value, list):
         return ", ".join(_value(inner) for inner in value)
     text = clean_text(str(value))

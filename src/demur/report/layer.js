@@ -87,7 +87,7 @@ const oneLayer = (() => {
         ` at ${decimal(point.value, 2)} · `,
         el("bdi", {}, point.suite),
         " · ",
-        el("bdi", {}, point.id),
+        promptId(point.id),
       ),
       textBlock(point.text, ""),
     ];

@@ -1,6 +1,14 @@
 "use strict";
 // The prompts of a model in the order of a number, made when the reader asks for them.
 
+const ANSWERED = new Set(report.answered); // prompts whose answers are on this page
+
+/** The id of a prompt, which leads to its answers where they are on the page. */
+function promptId(id) {
+  const name = el("bdi", {}, id);
+  return ANSWERED.has(id) ? el("a", { href: `#answers?${new URLSearchParams({ id })}`, title: "Its answers" }, name) : name;
+}
+
 const nearestPrompts = (() => {
   const PAGE = 50;
 
@@ -63,7 +71,7 @@ const nearestPrompts = (() => {
         "div",
         { class: "what" },
         textBlock(one.text, ""),
-        el("p", { class: "why" }, el("bdi", {}, one.suite), " ", el("bdi", {}, one.id)),
+        el("p", { class: "why" }, el("bdi", {}, one.suite), " ", promptId(one.id)),
       ),
     );
   }

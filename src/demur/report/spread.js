@@ -18,7 +18,7 @@ const spread = (() => {
           {},
           el("bdi", {}, row.group || "all prompts"),
           el("span", { class: "auc" }, "AUC ", ...auc),
-          el("span", { class: row.finding }, report.words[row.finding]),
+          el("span", { class: row.finding }, report.similarity.words[row.finding]),
         ),
         holder,
       ),

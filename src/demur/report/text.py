@@ -1,17 +1,19 @@
 """Rates, differences, areas and coordinates as text. Rates come in 0..1 and are shown in percent; a minus sign is U+2212."""
 
+import math
+
 
 def percent(value: float) -> str:
     """0.934 -> "93"; within one percent of an end one decimal is kept, so that 0.4% is not shown as none."""
     number = 100 * value
     digits = 1 if 0 < min(number, 100 - number) < 1 else 0
-    return signless(f"{number:.{digits}f}")
+    return signless(f"{half_up(number):.{digits}f}")
 
 
 def points(difference: float) -> str:
     """A signed difference in percentage points: 0.014 -> "+1", -0.92 -> "−92"; below one point one decimal is kept."""
     number = 100 * difference
-    text = f"{number:+.{1 if 0.05 <= abs(number) < 1 else 0}f}"
+    text = f"{half_up(number):+.{1 if 0.05 <= abs(number) < 1 else 0}f}"
     return signless(text).replace("-", "−") if float(text) else "0"
 
 
@@ -23,6 +25,11 @@ def interval(low: float, high: float) -> str:
 def points_interval(low: float, high: float) -> str:
     """A 95% interval of a difference, in percentage points."""
     return f"[{points(low)}, {points(high)}]"
+
+
+def half_up(number: float) -> float:
+    """So that a half is rounded away from zero, as the page's script does, and not to the even neighbour."""
+    return number + math.copysign(1e-9, number)
 
 
 def area(value: float) -> str:

@@ -6,7 +6,11 @@
   const MARGIN = { top: 14, right: 18, bottom: 46, left: 56 };
   const PAD = 20; // between the frame and zero, so that a point at zero is whole
   let x = report.x.find((axis) => axis.key === report.start) ?? report.x[0];
-  let y = report.y[0];
+  let y = report.y.find((axis) => axis.key === report.attack) ?? report.y[0];
+  let chosen = null; // the model that the reader has clicked
+  const startOf = report.models.map(({ start }) => (start ? report.models.findIndex((model) => model.name === start) : -1));
+  const near = (model) => chosen === null || model === chosen || model === startOf[chosen];
+  const fade = (model) => (near(model) ? 1 : 0.2);
 
   /** One point per model that has both rates: {model, x, y, xs: [low, high], ys: [low, high]}. */
   function points() {
@@ -50,9 +54,24 @@
       marginLeft: MARGIN.left,
       x: { domain: [0, right], range: scale.x.range(), label: null },
       y: { domain: [0, top], range: scale.y.range(), label: null },
-      marks: [...frame(right, top), ...best(front(all), right, top), ...labels(all, scale, width, height), ...crosses(all), tip(all)],
+      marks: [
+        ...frame(right, top),
+        ...best(front(all), right, top),
+        ...arrows(all, scale),
+        ...labels(all, scale, width, height),
+        ...crosses(all),
+        tip(all),
+      ],
     });
+    svg.addEventListener("click", () => choose(svg.value ? svg.value.model : null));
     place.append(titles(svg, width, height));
+  }
+
+  /** Choose a model, or none when it is chosen already: it stands out in the plot and in the table. */
+  function choose(model) {
+    chosen = model === chosen ? null : model;
+    draw();
+    document.dispatchEvent(new CustomEvent("chosen", { detail: chosen }));
   }
 
   function frame(right, top) {
@@ -81,9 +100,32 @@
     ];
   }
 
+  /** From each start model to what a method made of it; too short ones would only be heads. */
+  function arrows(all, scale) {
+    const at = new Map(all.map((point) => [point.model, point]));
+    const long = ({ from, to }) => Math.hypot(scale.x(to.x) - scale.x(from.x), scale.y(to.y) - scale.y(from.y)) > 34;
+    const pairs = all.flatMap((to) => (at.has(startOf[to.model]) ? [{ from: at.get(startOf[to.model]), to }] : [])).filter(long);
+    return pairs.map((pair) =>
+      Plot.arrow([pair], {
+        x1: pair.from.x,
+        y1: pair.from.y,
+        x2: pair.to.x,
+        y2: pair.to.y,
+        bend: 14,
+        insetStart: 10,
+        insetEnd: 11,
+        headLength: 7,
+        stroke: colour(pair.to.model),
+        strokeWidth: pair.to.model === chosen ? 2.25 : 1.25,
+        strokeOpacity: pair.to.model === chosen ? 1 : 0.45 * fade(pair.to.model),
+      }),
+    );
+  }
+
   function crosses(all) {
     return all.flatMap((point) => {
-      const stroke = { stroke: colour(point.model), strokeWidth: 1.5, strokeOpacity: 0.75 };
+      const opacity = fade(point.model);
+      const stroke = { stroke: colour(point.model), strokeWidth: 1.5, strokeOpacity: 0.75 * opacity };
       return [
         Plot.ruleY([point], { y: "y", x1: (p) => p.h[1], x2: (p) => p.h[2], ...stroke }),
         Plot.ruleX([point], { x: "x", y1: (p) => p.v[1], y2: (p) => p.v[2], ...stroke }),
@@ -93,6 +135,7 @@
           symbol: shape(point.model),
           r: 5.5,
           fill: colour(point.model),
+          fillOpacity: opacity,
           stroke: "var(--paper)",
           strokeWidth: 1.2,
         }),
@@ -121,7 +164,7 @@
     const line = { draw: (path, length) => (path.moveTo(0, 0), path.lineTo(0, -length)) };
     const turn = { length: Math.max(0, far - 14), rotate: (Math.atan2(dx, -dy) * 180) / Math.PI, anchor: "middle", shape: line };
     const leader = Plot.vector([point], { x: "x", y: "y", dx: dx / 2, dy: dy / 2, ...turn, stroke: "var(--muted)", strokeWidth: 1 });
-    const style = { fill: "var(--ink)", stroke: "var(--paper)", strokeWidth: 4, fontWeight: 600, fontSize: 12.5 };
+    const style = { fill: "var(--ink)", fillOpacity: near(point.model) ? 1 : 0.35, stroke: "var(--paper)", strokeWidth: 4, fontWeight: 600, fontSize: 12.5 };
     const words = Plot.text([point], { x: "x", y: "y", text: () => text, dx, dy, textAnchor: anchor, ...style });
     return far < 20 ? [words] : [leader, words];
   }
@@ -174,19 +217,31 @@
         el("th", { scope: "col" }, "Model"),
         el("th", { scope: "col", class: "num" }, "over-refusal"),
         el("th", { scope: "col", class: "num" }, y?.key.startsWith("ASR@") ? y.key.split(",")[0] : "attack success"),
+        report.answered && el("th", { scope: "col", class: "num", title: report.answered.label }, "answered"),
       ),
     );
     table.tBodies[0].replaceChildren(
       ...report.models.map((_, model) =>
         el(
           "tr",
-          {},
-          el("th", { scope: "row" }, modelName(model)),
+          { class: model === chosen ? "chosen" : report.models[model].name === report.told ? "told" : null },
+          el("th", { scope: "row" }, chooser(model)),
           cell(x?.rates[state.judge]?.[model]),
           cell(y?.rates[state.judge]?.[model]),
+          report.answered && cell(report.answered.rates[state.judge]?.[model]),
         ),
       ),
     );
+  }
+
+  /** The model's name as a button: what a click on its point does, for the keyboard too. */
+  function chooser(model) {
+    const button = el("button", { type: "button", class: "name", "aria-pressed": String(model === chosen) }, modelName(model));
+    button.addEventListener("click", () => {
+      choose(model);
+      document.querySelectorAll("#tradeoff-table .name")[model].focus();
+    });
+    return button;
   }
 
   function setUpControls() {

@@ -30,6 +30,13 @@ def over_refusal(evidence: Evidence) -> list[Axis]:
     return axes
 
 
+def answered(evidence: Evidence) -> Axis | None:
+    """Full answers to plain prompts that should be answered, mean over suites: what a repair may cost. None without such suites."""
+    attack = evidence.attacks[0] if evidence.attacks else "none"
+    label = "harmless prompts answered in full" + (f", mean of {len(evidence.benign)} suites" if len(evidence.benign) > 1 else "")
+    return _axis(evidence, "answered", label, evidence.benign, attack, "compliance_rate") if evidence.benign else None
+
+
 def attack_success(evidence: Evidence) -> list[Axis]:
     """Attack success by attack, as the mean over the harmful suites; with several suites also by suite.
 
@@ -42,6 +49,12 @@ def attack_success(evidence: Evidence) -> list[Axis]:
         if numbers:
             axes += _by_suite(evidence, f"ASR@{numbers}, {attack}", attack, f"ASR@{numbers}, {attack_text(attack)}", AT_K)
     return axes
+
+
+def hardest(axes: Sequence[Axis], judge: str) -> str:
+    """The key of the axis on which attacks succeed most often, in the mean over the models; "" where nothing was counted."""
+    means = {axis.key: [rate[0] for rate in axis.rates.get(judge, []) if rate] for axis in axes}
+    return max((key for key, rates in means.items() if rates), key=lambda key: sum(means[key]) / len(means[key]), default="")
 
 
 def _by_suite(evidence: Evidence, key: str, attack: str, label: str, metric: str) -> Iterator[Axis]:
