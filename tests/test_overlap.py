@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from httpx2 import ConnectError
 
 from demur.overlap import Duplicate, Overlap, contamination, duplicates, known_suites, normalise, prepare, similarity
 from demur.samples import load_samples
@@ -162,3 +163,17 @@ def test_suites_that_are_not_there_are_named(tmp_path: Path) -> None:
     assert "holds no files called xstest_prompts.csv" in missing["xstest"]
     with pytest.raises(UserError, match="no such folder"):
         known_suites(str(tmp_path / "nowhere"))
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Session:
+        def head(self, url: str, timeout: float) -> None:
+            asked.append(url)
+            raise ConnectError("no route")
+
+    monkeypatch.setattr("huggingface_hub.utils.get_session", Session)
+    prompts, missing = known_suites("")
+    assert len(asked) == 1 and len(prompts) == 300
+    assert {"xstest", "or-bench", "harmbench"} <= set(missing) and all("HF_HUB_OFFLINE=1" in why for why in missing.values())

@@ -16,6 +16,7 @@ from typing import Literal
 from datasketch import MinHash, MinHashLSH
 
 from demur.plugins import load_module, load_plugin, names
+from demur.tables import hub_is_reachable
 from demur.types import Prompt, Sample, UserError
 
 How = Literal["exact", "near"]
@@ -23,6 +24,7 @@ How = Literal["exact", "near"]
 # Of benchmark prompts with a fifth of their words changed, over 99% are at least this similar to the original. Of the 2,483 requests of a
 # safety-tuning set none is to any benchmark prompt (the nearest: 0.65), of 25,059 Alpaca instructions one. Chosen on every other prompt.
 NEAR = 0.72
+UNREACHABLE = "the Hugging Face Hub cannot be reached; give --suites FOLDER, or set HF_HUB_OFFLINE=1 to use what was downloaded before"
 # A pair of Jaccard similarity j is proposed with probability 1 - (1 - j^ROWS)^BANDS: 0.995 at 0.5, below 0.3 at 0.2.
 BANDS, ROWS = 42, 3
 
@@ -145,11 +147,14 @@ def duplicates(texts: Sequence[str], near: float = NEAR) -> list[Duplicate]:
 def known_suites(folder: str) -> tuple[list[Prompt], dict[str, str]]:
     """The prompts of every public suite that demur knows, and of its own, and the suites that could not be had with the reason for each.
 
-    `folder` holds their files somewhere ("": they come from the Hugging Face Hub). Raises UserError where there is no such folder.
+    `folder` holds their files somewhere ("": they come from the Hugging Face Hub, where that answers). Raises UserError where there is no
+    such folder.
     """
     if folder and not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder; give one that holds the suites' files")
     prompts: list[Prompt] = load_plugin("suites", "demur-mini").call()
+    if not folder and not hub_is_reachable():
+        return prompts, dict.fromkeys(public_suites(), UNREACHABLE)
     missing = {}
     for name in public_suites():
         try:

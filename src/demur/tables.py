@@ -252,3 +252,19 @@ def whole(path: Path | str, number: int, column: str, text: str) -> str:
     if SURROGATE.search(text):
         raise UserError(f"{path}: row {number}: column {column!r} holds half a character (a lone surrogate); mend or delete it")
     return text
+
+
+def hub_is_reachable() -> bool:
+    """Whether the Hugging Face Hub answers at all, found out in seconds: downloads try again for minutes. Offline mode
+    (HF_HUB_OFFLINE=1) asks nobody, and its downloads are quick."""
+    from httpx2 import HTTPError
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return True
+    try:
+        get_session().head(constants.ENDPOINT, timeout=10)
+    except HTTPError:
+        return False
+    return True

@@ -54,7 +54,7 @@ def render(evidence: Evidence, answer: Headline, why: "Why | None", beside: dict
         "page.html.j2",
         embed.scripts(why.scripts if why else ()),
         [run.name for run in evidence.runs],
-        _report(evidence, answer) | _explorer(evidence, answers, flips) | chart_data(weights, steps) | _analyses(why),
+        _joined(_report(evidence, answer), _explorer(evidence, answers, flips), chart_data(weights, steps), _analyses(why)),
         evidence=evidence,
         answer=answer,
         tables=tables(evidence),
@@ -71,8 +71,17 @@ def render(evidence: Evidence, answer: Headline, why: "Why | None", beside: dict
     )
 
 
+def _joined(*parts: dict[str, Any]) -> dict[str, Any]:
+    """All parts as one. Raises ValueError where two use the same name."""
+    whole = {key: value for part in parts for key, value in part.items()}
+    if len(whole) < sum(map(len, parts)):
+        raise ValueError(f"two parts of the page's data share a name: {sorted(key for part in parts for key in part)}")
+    return whole
+
+
 def _analyses(why: "Why | None") -> dict[str, Any]:
-    return why.data | {"cues": why.cues} if why else {}
+    """`cues` are phrases in lower case that the page marks in prompts."""
+    return why.data | {"cues": why.cues} if why else {"cues": []}
 
 
 def _report(evidence: Evidence, answer: Headline) -> dict[str, Any]:
@@ -86,7 +95,7 @@ def _report(evidence: Evidence, answer: Headline) -> dict[str, Any]:
         "labels": LABELS,
         "x": [vars(axis) for axis in over_refusal(evidence)],
         "y": [vars(axis) for axis in success],
-        "answered": vars(useful) if useful else None,
+        "utility": vars(useful) if useful else None,
         "balances": balances(evidence),
         "told": answer.after,
         "start": answer.suite,
@@ -96,13 +105,12 @@ def _report(evidence: Evidence, answer: Headline) -> dict[str, Any]:
 
 
 def _explorer(evidence: Evidence, answers: Answers, flips: FlipTable | None) -> dict[str, Any]:
-    """What the explorer's filters and the flips offer. `cues` are phrases in lower case that the page marks in prompts."""
+    """What the explorer's filters and the flips offer."""
     return {
         "pair": [flips.before, flips.after] if flips else None,
         "flips": FLIPS,
         "categories": categories(evidence, answers),
         "odds": has_odds(answers),
-        "cues": [],
     }
 
 

@@ -77,10 +77,10 @@ def plot(found: Compared, attacks: Sequence[str]) -> dict[str, Any]:
     success = [
         axis(label, f"attack success, {label}", [[bounded(row.point, group)[1] for row in rows] for rows in of]) for label, group in groups
     ]
-    useful = axis("answered", "utility: full answers to harmless prompts, or what lm_eval measured", utility) if all(utility) else None
+    useful = axis("utility", "utility: full answers to harmless prompts, or what lm_eval measured", utility) if all(utility) else None
     models = [{"name": name, "run": "", "method": name, "start": START if name != START else ""} for name in names]
     return {"models": models, "suites": [], "attacks": [], "judges": [TEST], "labels": [], "x": [refusals], "y": success, "start": MEAN} | {
-        "answered": useful,
+        "utility": useful,
         "told": found.picked,
     }
 

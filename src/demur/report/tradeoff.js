@@ -217,7 +217,7 @@
         el("th", { scope: "col" }, "Model"),
         el("th", { scope: "col", class: "num" }, "over-refusal"),
         el("th", { scope: "col", class: "num" }, y?.key.startsWith("ASR@") ? y.key.split(",")[0] : "attack success"),
-        report.answered && el("th", { scope: "col", class: "num", title: report.answered.label }, "answered"),
+        report.utility && el("th", { scope: "col", class: "num", title: report.utility.label }, "answered"),
       ),
     );
     table.tBodies[0].replaceChildren(
@@ -228,7 +228,7 @@
           el("th", { scope: "row" }, chooser(model)),
           cell(x?.rates[state.judge]?.[model]),
           cell(y?.rates[state.judge]?.[model]),
-          report.answered && cell(report.answered.rates[state.judge]?.[model]),
+          report.utility && cell(report.utility.rates[state.judge]?.[model]),
         ),
       ),
     );
