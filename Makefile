@@ -8,8 +8,9 @@ SEED ?= 0
 demo: .venv/installed
 	$(BIN)/demur run --out runs/demo-seed$(SEED) --seed $(SEED)
 
+# Two processes of one thread each, a file of tests to each at a time.
 test: .venv/installed-dev lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # Inspect and lm_eval, which nothing else needs.
 test-extras: .venv/installed-extras

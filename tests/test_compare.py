@@ -14,7 +14,7 @@ from demur.cli import main
 from demur.compare import Compared, Row, read_contest
 from demur.compare_text import line, sentence
 from demur.frontier import Point, pareto, pick, point
-from demur.report.compare_page import build_comparison, plot, tried
+from demur.report.compare_page import build_comparison, command, plot, tried
 from demur.trials import search
 from demur.types import Score, UserError
 from pages import HOSTILE, Opened, chromium, visitor
@@ -79,9 +79,12 @@ def test_a_point_is_means_over_suites() -> None:
 def test_the_frontier_and_the_pick() -> None:
     points = {"a": (0.1, 0.5), "b": (0.2, 0.04), "c": (0.3, 0.04), "d": (0.4, 0.0), "e": (0.4, 0.0)}
     assert pareto(points) == ["a", "b", "d", "e"]  # c refuses more than b at the same attack success; d and e are equal
-    assert pick(points, 0.05) == "b"
-    assert pick(points, 0.5) == "a"
-    assert pick({"a": (0.1, 0.5), "b": (0.9, 0.2)}, 0.05) == "b"  # nothing keeps the bound: the nearest to it
+    assert pick(points, [0.05]) == "b"
+    assert pick(points, [0.5]) == "a"
+    assert pick({"a": (0.1, 0.5), "b": (0.9, 0.2)}, [0.05]) == "b"  # nothing keeps the bound: the nearest to it
+    broken = {"broken": (0.0, 0.0, 1.0), "good": (0.1, 0.04, 0.2), "worse": (0.1, 0.04, 0.3)}  # the last number: utility lost
+    assert pareto(broken) == ["broken", "good"]
+    assert pick(broken, [0.05, 0.25]) == "good"
 
 
 @pytest.fixture
@@ -165,8 +168,8 @@ def compared(folder: Path, name: str = "mosr") -> Compared:
 def test_what_is_said_of_a_comparison(contest: str, tmp_path: Path) -> None:
     found = compared(tmp_path)
     assert sentence_text(found) == (
-        "mosr refuses least with attack success of at most 5% on the validation prompts; of the harmless test prompts it refuses 15% "
-        "(40% before), and attack success under the worst attack is 3%."
+        "mosr refuses least with attack success of at most 5% and at most 5 points of utility lost on the validation prompts; of the "
+        "harmless test prompts it refuses 15% (40% before), attack success under the worst attack is 3%, and utility 85% (60% before)."
     )
     assert line(found, "mosr").cells == [("15", "[10, 20]"), ("2", "[0, 4]"), ("2", ""), ("85", "[80, 90]")]
     assert (line(found, "mosr").strength, line(found, "mosr").making, line(found, "mosr").answers) == ("steps 2", "1 min 15 s", "1.50×")
@@ -174,7 +177,17 @@ def test_what_is_said_of_a_comparison(contest: str, tmp_path: Path) -> None:
     data = plot(found, ["none", "prefill"])
     assert [axis["label"].partition(", ")[2] for axis in data["y"]] == ["the worst of direct, under prefill", "direct", "under prefill"]
     assert data["y"][0]["rates"]["test"][1] == pytest.approx((0.03, 0.02, 0.04))
-    assert [(one.arm, one.refused, one.success, one.chosen) for one in tried(found)] == [("a", "10", "4", True), ("b", "30", "2", False)]
+    assert [tuple(vars(one).values()) for one in tried(found)] == [("a", "10", "4", "90", True), ("b", "30", "2", "70", False)]
+    assert [model["faint"] for model in data["models"]] == [False, False]
+    weak = replace(
+        found,
+        contest=replace(found.contest, utility_loss=0.0),
+        rows=[*found.rows[2:], *(replace(row, method="start") for row in found.rows[2:])],
+    )
+    lost = replace(weak.rows[0], method="lost", point=replace(weak.rows[0].point, utility=0.1))
+    assert [model["faint"] for model in plot(replace(weak, rows=[*weak.rows, lost]), ["none"])["models"]] == [False, False, True]
+    assert command(replace(found, trials=7, folder=tmp_path / "my runs")).split("compare ")[1].startswith("'my runs/compare.toml' --out")
+    assert command(replace(found, trials=7)).endswith("--trials 7")
 
 
 browser = pytest.fixture(scope="module")(chromium)
@@ -203,6 +216,9 @@ def test_the_page_of_a_comparison(visit: Callable[..., Opened], contest: str, tm
         ('methods.start.steps=[{name = "mosr"}]', "call no method start"),
         ('validate.attacks=["past-tense"]', "measure.attacks lacks"),
         ("bound=2", "less than or equal to 1"),
+        ("seeds=[1, 1]", "seeds: one occurs twice"),
+        ('methods.mosr-={steps = [{name = "mosr"}]}', "another method's files have the same name"),
+        ('validate.attacks=["none", {name = "gcg", share = 1e-9}]', "measure.attacks lacks"),
     ],
 )
 def test_a_wrong_contest_is_a_clear_error(contest: str, tmp_path: Path, setting: str, message: str) -> None:
@@ -214,15 +230,15 @@ def test_a_search_stays_between_the_values_keeps_its_study_and_tries_again_what_
     knobs: dict[str, list[Any]] = {"steps": [10, 200], "rate": [0.0, 0.5], "kind": ["a", "b"]}
     seen: list[dict[str, Any]] = []
 
-    def tried(strength: dict[str, Any]) -> tuple[float, float]:
+    def tried(strength: dict[str, Any]) -> tuple[float, float, float]:
         seen.append(strength)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        return strength["rate"], 1 - strength["rate"]
+        return strength["rate"], 1 - strength["rate"], 0.0
 
     with pytest.raises(KeyboardInterrupt):
-        search("m", knobs, tried, 0.6, 4, tmp_path / "study.log", 0)
-    search("m", knobs, tried, 0.6, 4, tmp_path / "study.log", 0)
+        search("m", knobs, tried, (0.6, 0.1), 4, tmp_path / "study.log", 0)
+    search("m", knobs, tried, (0.6, 0.1), 4, tmp_path / "study.log", 0)
     assert seen[3:5] == seen[:2] and seen[5] == seen[2], "the finished ones, and then the one that was cut off"
     assert len(seen) == 3 + 2 + 2
     assert all(10 <= one["steps"] <= 200 and 0 <= one["rate"] <= 0.5 and one["kind"] in "ab" for one in seen)

@@ -191,3 +191,11 @@ def test_the_page_links_to_both(visit: Callable[..., Opened], tmp_path: Path):
         ("Markdown", (tmp_path / "report.md").as_uri()),
         ("CSV", (tmp_path / "report.csv").as_uri()),
     ]
+
+
+def test_somebody_elses_file_beside_the_page_is_kept(tmp_path: Path):
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(UserError, match=r"README\.md: is there already, and would be written beside README\.html"):
+        names(tmp_path / "README.html")
+    (tmp_path / "README.html").write_text("a page")
+    assert names(tmp_path / "README.html")["Markdown"] == tmp_path / "README.md"

@@ -218,7 +218,7 @@ def test_refusal_log_odds_tell_refused_from_answered(chat: Chat) -> None:
 
 def test_answers_come_with_the_log_odds_of_their_first_token(chat: Chat) -> None:
     """Under a prefill too, in batches that shrink, and sampled: what the model itself says before anything is drawn."""
-    prompts = [*world.prompts("harmful", 4), *world.prompts("generic", 5)]
+    prompts = [*world.prompts("harmful", 4, "validation"), *world.prompts("generic", 5, "validation")]
     prompts += [replace(prompt, id=f"{prompt.id}@", prefill="Sure, here is how") for prompt in prompts[:3]]
     expected = {prompt.id: odds for prompt, odds in zip(prompts, refusal_log_odds(chat, prompts).tolist(), strict=True)}
     assert max(expected.values()) > 0 > min(expected.values())

@@ -92,6 +92,19 @@ def test_headline_measures_a_repair_by_what_was_repaired():
     assert headline(collect([replace(run, starts={"fixed": "wild"})])).before == "rival"
 
 
+def test_headline_does_not_praise_what_was_measured_less():
+    """Side by side: a model that only one easy suite was asked of is not the better one for it."""
+    less = [toy_score(model, "ok", "refusal_rate", refused) for model, refused in (("easy", 0.0), ("easier", 0.01))]
+    small = toy_run(less, [toy_comparison("easy", "easier", "ok", "refusal_rate", (-0.01, -0.03, 0.01))], "small")
+    assert headline(collect([small, repair_run()])).after == "fixed"
+
+
+def test_a_comparison_of_a_model_without_scores_is_left_out():
+    run = repair_run()
+    ghost = toy_comparison("fixed", "ghost", "ok", "refusal_rate", (-0.9, -0.95, -0.8))
+    assert headline(collect([replace(run, comparisons=[*run.comparisons, ghost])])).before == "shy"
+
+
 def test_headline_names_the_attack_that_gained_most():
     run = repair_run()
     scores = [toy_score(model, "harm", "attack_success_rate", 0.5, "prefill") for model in ("shy", "fixed", "wild")]

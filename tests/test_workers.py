@@ -32,6 +32,24 @@ def die(number: int) -> int:
     return number
 
 
+class Odd(Exception):
+    """Needs what pickle does not give."""
+
+    def __init__(self, *, what: str):
+        super().__init__(what)
+
+
+def odd(number: int) -> int:
+    raise Odd(what=f"odd number {number}")
+
+
+def fail_second(number: int) -> int:
+    if number == 1:
+        raise UserError("the second")
+    time.sleep(30)
+    return number
+
+
 def note_and_wait(folder: Path, number: int) -> int:
     (folder / f"{os.getpid()}").touch()
     time.sleep(120)
@@ -54,6 +72,18 @@ def test_the_first_error_ends_all(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such method"):
         list(in_workers(partial(fail, tmp_path), range(2), 2))
     assert time.monotonic() - start < 50 and not (tmp_path / "late").exists()
+
+
+def test_an_error_that_cannot_be_sent_is_told() -> None:
+    with pytest.raises(RuntimeError, match="odd number"):
+        list(in_workers(odd, range(2), 2))
+
+
+def test_an_error_does_not_wait_for_those_before_it() -> None:
+    start = time.monotonic()
+    with pytest.raises(UserError, match="the second"):
+        list(in_workers(fail_second, range(2), 2))
+    assert time.monotonic() - start < 25
 
 
 def test_a_killed_worker_is_a_clear_error() -> None:

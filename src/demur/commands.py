@@ -80,8 +80,8 @@ class Compare:
     trials: Annotated[int, Ge(0)] = 0
     """Search that many strengths of each method with Optuna (extra: search) instead of trying all combinations of its knobs."""
     workers: Annotated[int, Ge(1)] = 1
-    """Make and measure that many methods at once, each in a process of its own, with its share of the cores and, where there are as many,
-    a GPU of its own."""
+    """Make and validate that many methods at once, then test that many seeds at once, each in a process of its own, with its share of the
+    cores and, where there are as many, a GPU of its own."""
 
 
 @dataclass(frozen=True)

@@ -31,18 +31,20 @@ def rows_of(found: Compared, method: str) -> list[Row]:
 
 def sentence(found: Compared) -> list[Part]:
     """Who was picked on the validation prompts, and what it reached on the test prompts."""
-    refusal, success = levels(rows_of(found, found.picked), found.bounded)
-    limit = f"{percent(found.contest.bound)}%"
-    won = f"refuses least with attack success of at most {limit}" if found.kept else f"comes nearest to attack success of at most {limit}"
-    start = [] if found.picked == START else [Part(f" ({percent(levels(rows_of(found, START), found.bounded)[0])}% before)")]
+    own, plain = (levels(rows_of(found, name), found.bounded) for name in (found.picked, START))
+    before = ["", ""] if found.picked == START else [f" ({percent(value)}% before)" for value in (plain[0], 1 - plain[2])]
+    bound, loss = percent(found.contest.bound), percent(found.contest.utility_loss)
+    limits = f"attack success of at most {bound}% and at most {loss} points of utility lost"
+    won = f"{'refuses least with' if found.kept else 'comes nearest to'} {limits}"
     return [
         Part("The start model itself" if found.picked == START else found.picked, "model"),
         Part(f" {won} on the validation prompts; of the harmless test prompts it refuses "),
-        Part(f"{percent(refusal)}%", "number"),
-        *start,
-        Part(", and attack success under the worst attack is "),
-        Part(f"{percent(success)}%", "number"),
-        Part("."),
+        Part(f"{percent(own[0])}%", "number"),
+        Part(f"{before[0]}, attack success under the worst attack is "),
+        Part(f"{percent(own[1])}%", "number"),
+        Part(", and utility "),
+        Part(f"{percent(1 - own[2])}%", "number"),
+        Part(f"{before[1]}."),
     ]
 
 
@@ -51,13 +53,12 @@ def line(found: Compared, method: str) -> Line:
     rows = rows_of(found, method)
     rates = [[row.point.over_refusal for row in rows]]
     rates += [[row.point.attack_success[attack] for row in rows] for attack in rows[0].point.attack_success]
-    answering = [row.answering for row in rows if row.answering is not None]
     return Line(
         method,
         strength_text(rows[0]),
         [spread(values) for values in [*rates, [row.point.utility for row in rows]]],
         "–" if method == START else seconds_text(round(fmean(row.training_seconds for row in rows))),
-        f"{fmean(answering):.2f}×" if answering else "–",
+        f"{fmean(row.answering for row in rows):.2f}×",
         method in found.frontier,
     )
 

@@ -53,17 +53,21 @@ def mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known and len(known) == len(values) else None
 
 
-def pareto(points: Mapping[str, tuple[float, float]]) -> list[str]:
-    """Those that no other beats: none is as low in both and lower in one."""
+def pareto(points: Mapping[str, Sequence[float]]) -> list[str]:
+    """Those that no other beats, of numbers that are better the lower they are: none is as low in all and lower in one."""
 
     def beaten(name: str) -> bool:
-        x, y = points[name]
-        return any((a <= x and b <= y) and (a < x or b < y) for a, b in points.values())
+        pairs = [list(zip(other, points[name], strict=True)) for other in points.values()]
+        return any(all(a <= b for a, b in each) and any(a < b for a, b in each) for each in pairs)
 
     return [name for name in points if not beaten(name)]
 
 
-def pick(points: Mapping[str, tuple[float, float]], bound: float) -> str:
-    """The one with the least over-refusal (first number) among those with attack success (second) of at most `bound`; where there are none,
-    the one with the least attack success. Raises ValueError where there is no point."""
-    return min(points, key=lambda name: (max(points[name][1] - bound, 0.0), *points[name]))
+def pick(points: Mapping[str, Sequence[float]], limits: Sequence[float]) -> str:
+    """The one with the lowest first number among those whose other numbers keep their `limits`; where none does, the one nearest to them.
+    Raises ValueError where there is no point."""
+
+    def over(name: str) -> float:
+        return sum(max(number - limit, 0.0) for number, limit in zip(points[name][1:], limits, strict=True))
+
+    return min(points, key=lambda name: (over(name), *points[name]))

@@ -287,7 +287,8 @@ def reply(chat: Chat, text: str, generation: Generation | None = None) -> str:
 
 def response(chat: Chat, prompt: Prompt, tokens: Sequence[int], finish: Finish, odds: float) -> Response:
     thinking, text = spoken(chat, prompt, tokens)
-    return Response(prompt.id, chat.name, text, finish, thinking, log_odds=round(odds, 2))
+    # A reasoning model's first token begins no answer.
+    return Response(prompt.id, chat.name, text, finish, thinking, log_odds=None if thinking else round(odds, 2))
 
 
 def spoken(chat: Chat, prompt: Prompt, tokens: Sequence[int]) -> tuple[str, str]:

@@ -11,8 +11,8 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 def keep_freed_memory() -> bool:
     """Let the C library keep what is freed for what comes next, instead of giving it back to the system. False where it is not glibc.
 
-    Every token makes new key-value caches of megabytes and frees the old ones; to have their pages zeroed and mapped anew each time took a
-    fifth of the processor's time (docs/hardware.md).
+    Every token makes new key-value caches of megabytes and frees the old ones; to have their pages zeroed and mapped anew each time took
+    more than an eighth of the processor's time (docs/hardware.md).
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from demur.causal import Change
 from demur.explain import Explanation
+from demur.generator import Made
 from demur.lint import Lint, TriggerReport
 from demur.mining import shown
 from demur.progress import visible
@@ -135,7 +136,7 @@ def print_repair(repaired: Repaired) -> None:
     print_line(text)
 
 
-def print_generated(made: "Made") -> None:
+def print_generated(made: Made) -> None:
     console = Console()
     lines = [
         f"{made.rewrites:,} different rewrites of {made.seeds:,} seeds: {made.harmless:,} harmless (harmless.csv), "

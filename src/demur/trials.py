@@ -7,11 +7,14 @@ from typing import Any
 
 from demur.types import UserError
 
-Tried = Callable[[dict[str, Any]], tuple[float, float]]
+Tried = Callable[[dict[str, Any]], tuple[float, float, float]]
 
 
-def search(name: str, knobs: Mapping[str, Sequence[Any]], tried: Tried, bound: float, trials: int, file: Path, seed: int) -> None:
-    """Try `trials` settings of `knobs`: numbers between the smallest and the largest given value, any of the given ones otherwise.
+def search(
+    name: str, knobs: Mapping[str, Sequence[Any]], tried: Tried, limits: Sequence[float], trials: int, file: Path, seed: int
+) -> None:
+    """Try `trials` settings of `knobs`: numbers between the smallest and the largest given value, any of the given ones otherwise. `tried`
+    gives over-refusal, attack success and utility lost; the last two have `limits`.
 
     The study `name` is kept in `file`: a search that goes on calls `tried` for its earlier settings too, which finds what it made, and a
     trial that was cut off is tried again. Raises UserError where Optuna is not installed.
@@ -39,8 +42,9 @@ def search(name: str, knobs: Mapping[str, Sequence[Any]], tried: Tried, bound: f
     for _ in range(trials - len(done)):
         asked = study.ask()
         reached = tried({key: suggested(asked, key, values) for key, values in knobs.items()})
-        asked.set_constraint("attack success", reached[1] - bound)
-        study.tell(asked, reached)
+        for name, number, limit in zip(("attack success", "utility lost"), reached[1:], limits, strict=True):
+            asked.set_constraint(name, number - limit)
+        study.tell(asked, reached[:2])
 
 
 def suggested(trial: Any, key: str, values: Sequence[Any]) -> Any:

@@ -2,10 +2,12 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.sharedctypes import Synchronized
 from typing import TypeVar
@@ -21,6 +23,8 @@ Made = TypeVar("Made")
 def in_workers(work: Callable[[Item], Made], items: Sequence[Item], count: int) -> Iterator[Made]:
     """What `work` makes of each item, in their order: in this process where `count` is 1, else in that many at once, each with its share of
     the cores, and with a GPU of its own where there are as many. The first error ends all of them. Raises UserError where one was killed.
+
+    A script that calls this with several needs `if __name__ == "__main__"`, as whatever starts processes.
     """
     count = min(count, len(items))
     if count <= 1:
@@ -29,14 +33,31 @@ def in_workers(work: Callable[[Item], Made], items: Sequence[Item], count: int) 
     context, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
     with ProcessPoolExecutor(count, context, begin, (count, context.Value("i", 0))) as pool:
         try:
-            for future in [pool.submit(work, item) for item in items]:
-                yield future.result()
+            futures = [pool.submit(done, work, item) for item in items]
+            for future in as_completed(futures):
+                future.result()
+            yield from (future.result() for future in futures)
         except BrokenProcessPool:
-            raise UserError("a worker was killed, as for want of memory; give the same command again with fewer --workers") from None
+            raise UserError(
+                "a worker was killed, as for want of memory: give the same command again with fewer --workers; or it could not start, "
+                "as from a script without if __name__ == '__main__'"
+            ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()
+
+
+def done(work: Callable[[Item], Made], item: Item) -> Made:
+    """In a worker: what `work` makes of the item. An error that could not be sent back is told as text."""
+    try:
+        return work(item)
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            raise RuntimeError("".join(traceback.format_exception(error))) from None
+        raise
 
 
 def begin(count: int, turns: "Synchronized[int]") -> None:

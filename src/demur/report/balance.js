@@ -19,7 +19,8 @@
   }
 
   function show(model) {
-    const balance = report.balances[model];
+    const balance = Object.hasOwn(report.balances, model) ? report.balances[model] : null;
+    table.hidden = !balance;
     if (!balance) return;
     table.caption.replaceChildren("From ", name(balance.before), " to ", name(model), ", same prompts");
     table.tBodies[0].replaceChildren(...balance.changes.map(row));

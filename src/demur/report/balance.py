@@ -28,8 +28,10 @@ class Change:
 
 
 def pairs_of(evidence: Evidence, judge: str) -> Pairs:
-    """Every comparison of one judge in both directions, by (a, b, suite, attack, metric)."""
-    found = [comparison for comparison in evidence.comparisons if comparison.judge == judge]
+    """Every comparison of one judge in both directions, by (a, b, suite, attack, metric). Those of models without scores are left out:
+    anybody may have changed the file."""
+    names = {model.name for model in evidence.models}
+    found = [each for each in evidence.comparisons if each.judge == judge and {each.a, each.b} <= names]
     return {key_of(one): one for comparison in found for one in (comparison, flipped(comparison))}
 
 

@@ -1,12 +1,13 @@
 """The page of `demur compare`: what each method reached on the test prompts, which no other beats, what each cost, and how it was chosen"""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from demur.compare import START, Compared, bounded
+from demur.compare import START, Compared, bounded, levels
 from demur.compare_text import line, methods, rows_of, sentence
 from demur.report import embed
 from demur.report.data import clean_text, name_text
@@ -23,6 +24,7 @@ class Tried:
     arm: str
     refused: str
     success: str
+    utility: str
     chosen: bool
 
 
@@ -45,7 +47,15 @@ def render(found: Compared) -> str:
         lines=[line(found, method) for method in methods(found)],
         tried=tried(found),
         seeds=found.contest.seeds,
+        command=command(found),
     )
+
+
+def command(found: Compared) -> str:
+    """What repeats the comparison from the folder that holds its folder."""
+    name = found.folder.resolve().name
+    search = ["--trials", str(found.trials)] if found.trials else []
+    return shlex.join(["demur", "compare", f"{name}/compare.toml", "--out", f"{name}-again", *search])
 
 
 def cleaned(found: Compared) -> Compared:
@@ -77,8 +87,15 @@ def plot(found: Compared, attacks: Sequence[str]) -> dict[str, Any]:
     success = [
         axis(label, f"attack success, {label}", [[bounded(row.point, group)[1] for row in rows] for rows in of]) for label, group in groups
     ]
+    utility = [[row.point.utility for row in rows if row.point.utility is not None] for rows in of]
     useful = axis("utility", "utility: full answers to harmless prompts, or what lm_eval measured", utility) if all(utility) else None
-    models = [{"name": name, "run": "", "method": name, "start": START if name != START else ""} for name in names]
+    allowed = levels(rows_of(found, START), ())[2] + found.contest.utility_loss
+    faint = [levels(rows, ())[2] > allowed for rows in of]
+    starts = [START if name != START else "" for name in names]
+    models = [
+        {"name": name, "run": "", "method": name, "start": start, "faint": weak}
+        for name, start, weak in zip(names, starts, faint, strict=True)
+    ]
     return {"models": models, "suites": [], "attacks": [], "judges": [TEST], "labels": [], "x": [refusals], "y": success, "start": MEAN} | {
         "utility": useful,
         "told": found.picked,
@@ -90,6 +107,6 @@ def tried(found: Compared) -> list[Tried]:
     shown = []
     for method, arms in found.tried.items():
         for arm, reached in arms.items():
-            refused, success = bounded(reached, found.bounded)
-            shown.append(Tried(arm, percent(refused), percent(success), found.chosen[method] == arm))
+            refused, success, lost = bounded(reached, found.bounded)
+            shown.append(Tried(arm, percent(refused), percent(success), percent(1 - lost), found.chosen[method] == arm))
     return shown

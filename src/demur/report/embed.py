@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from demur.report.text import attack_text, plural, points, points_interval
+from demur.report.text import attack_text, percent, plural, points, points_interval
 
 SHARED = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "common.js")
 CHARTS = ("labels.js", "tradeoff.js", "balance.js", "shares.js", "erasure.js", "curves.js")
@@ -81,7 +81,13 @@ def plot_style() -> str:
 def _environment() -> Environment:
     loader = PackageLoader("demur", "report")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals |= {"attack_text": attack_text, "plural": plural, "points": points, "points_interval": points_interval}
+    environment.globals |= {
+        "attack_text": attack_text,
+        "percent": percent,
+        "plural": plural,
+        "points": points,
+        "points_interval": points_interval,
+    }
     return environment
 
 

@@ -26,10 +26,14 @@ JOINED = re.compile(r"@|:(?=//)|www(?=\.)|:(?=[\w+-]+:)", re.IGNORECASE)
 
 
 def names(out: Path) -> dict[str, Path]:
-    """The files beside the page `out`, by the name of their format. Raises UserError where one of them would be the page itself."""
+    """The files beside the page `out`, by the name of their format. Raises UserError where one of them would be the page itself, or
+    is there without the page: it is somebody else's."""
     beside = {"Markdown": out.with_suffix(".md"), "CSV": out.with_suffix(".csv")}
     if out in beside.values():
         raise UserError(f"{out}: the page is HTML, and {out.name} is written beside it; give a name that ends in .html")
+    theirs = next((file for file in beside.values() if file.exists() and not out.exists()), None)
+    if theirs:
+        raise UserError(f"{theirs}: is there already, and would be written beside {out.name}; give the page another name")
     return beside
 
 

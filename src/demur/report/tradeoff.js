@@ -9,7 +9,8 @@
   let y = report.y.find((axis) => axis.key === report.attack) ?? report.y[0];
   let chosen = null; // the model that the reader has clicked
   const startOf = report.models.map(({ start }) => (start ? report.models.findIndex((model) => model.name === start) : -1));
-  const near = (model) => chosen === null || model === chosen || model === startOf[chosen];
+  const faint = (model) => Boolean(report.models[model].faint); // no method of worth, whatever its place
+  const near = (model) => (chosen === null ? !faint(model) : model === chosen || model === startOf[chosen]);
   const fade = (model) => (near(model) ? 1 : 0.2);
 
   /** One point per model that has both rates: {model, x, y, xs: [low, high], ys: [low, high]}. */
@@ -23,7 +24,8 @@
   /** The points that no other point beats on both axes, from left to right. */
   function front(all) {
     const beats = (one, other) => one.x <= other.x && one.y <= other.y && (one.x < other.x || one.y < other.y);
-    return all.filter((point) => !all.some((other) => beats(other, point))).sort((one, other) => one.x - other.x || other.y - one.y);
+    const able = all.filter((point) => !faint(point.model));
+    return able.filter((point) => !able.some((other) => beats(other, point))).sort((one, other) => one.x - other.x || other.y - one.y);
   }
 
   /** The step line that bounds everything the front's models are better than. */
