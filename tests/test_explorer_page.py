@@ -343,8 +343,7 @@ def test_the_list_of_keys(visit: Visit, report_file: Path) -> None:
 @pytest.fixture
 def with_cues(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[list[str]], None]]:
     """Say which cues the pages have that are built from here on."""
-    plain = demur.report._explorer
-    yield lambda cues: monkeypatch.setattr(demur.report, "_explorer", lambda *values: {**plain(*values), "cues": cues})
+    yield lambda cues: monkeypatch.setattr(demur.report, "_analyses", lambda why: {"cues": cues})
 
 
 def test_cues_are_marked_where_they_are_whole_words(visit: Visit, tmp_path: Path, with_cues: Callable[[list[str]], None]) -> None:

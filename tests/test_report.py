@@ -96,7 +96,9 @@ def test_headline_does_not_praise_what_was_measured_less():
     """Side by side: a model that only one easy suite was asked of is not the better one for it."""
     less = [toy_score(model, "ok", "refusal_rate", refused) for model, refused in (("easy", 0.0), ("easier", 0.01))]
     small = toy_run(less, [toy_comparison("easy", "easier", "ok", "refusal_rate", (-0.01, -0.03, 0.01))], "small")
-    assert headline(collect([small, repair_run()])).after == "fixed"
+    run = repair_run()
+    more = [toy_score(model, "harm", "attack_success_rate", 0.1, "prefill") for model in ("shy", "fixed", "wild")]
+    assert headline(collect([small, replace(run, scores=[*run.scores, *more])])).after == "fixed"
 
 
 def test_a_comparison_of_a_model_without_scores_is_left_out():

@@ -111,8 +111,8 @@ if __name__ == "__main__":
         workers = [int(file.name) for file in tmp_path.glob("[0-9]*")]
         assert len(workers) == 2
         starter.send_signal(how)
-        starter.communicate(timeout=30)
-    deadline = time.monotonic() + 20
+        starter.communicate(timeout=90)
+    deadline = time.monotonic() + 60
     while any(alive(worker) for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(alive(worker) for worker in workers)

@@ -45,7 +45,7 @@ def in_workers(work: Callable[[Item], Made], items: Sequence[Item], count: int) 
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()
+                worker.kill()  # what it leaves is written so that a killed process may leave it
 
 
 def done(work: Callable[[Item], Made], item: Item) -> Made:

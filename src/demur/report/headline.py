@@ -45,7 +45,8 @@ def headline(evidence: Evidence) -> Headline:
     pairs, best = pairs_of(evidence, evidence.judges[0]), _best_pairs(evidence)
     if not best:
         return _levels(evidence, evidence.judges[0])
-    told = max(best, key=lambda pair: merit(evidence, pair.a))
+    ranks = merits(evidence)
+    told = max(best, key=lambda pair: ranks[pair.a])
     return Headline(_sentence(evidence, pairs, told), told.b, told.a, told.suite, tuple(changes(evidence, pairs, told)))
 
 
@@ -64,7 +65,7 @@ def _best_pairs(evidence: Evidence) -> list[Comparison]:
     for pair in pairs.values():
         if _answers_the_question(evidence, pair):
             found.setdefault(pair.a, []).append(pair)
-    ranks = {model.name: merit(evidence, model.name) for model in evidence.models}
+    ranks = merits(evidence)
     return [max(many, key=lambda pair: (starts.get(pair.a) == pair.b, ranks[pair.b], _gained(pairs, pair))) for many in found.values()]
 
 
@@ -72,13 +73,21 @@ def _answers_the_question(evidence: Evidence, pair: Comparison) -> bool:
     return pair.metric == "refusal_rate" and pair.attack == evidence.attacks[0] and pair.suite in {suite.name for suite in evidence.benign}
 
 
-def merit(evidence: Evidence, model: str) -> tuple[int, float]:
-    """In how many places a model was measured, since models that were measured less cannot be told to be better; and its mean compliance
-    over suites that should be answered, without an attack, minus its mean attack success over those that should not and all attacks."""
-    answered = [_compliance(evidence, model, suite.name) for suite in evidence.benign]
-    known = [rate for rate in answered if rate is not None]
-    harmed = _harmed(evidence, model, len(evidence.attacks))
-    return len(known) + len(harmed), sum(known) / max(len(known), 1) - sum(harmed) / max(len(harmed), 1)
+def merits(evidence: Evidence) -> dict[str, tuple[bool, float]]:
+    """For each model mean compliance over suites that should be answered, without an attack, minus mean attack success over those that
+    should not and all attacks, as far as both are known; and first whether at least half as much is known of it as of any other."""
+    answered = {model.name: _answered(evidence, model.name) for model in evidence.models}
+    harmed = {model.name: _harmed(evidence, model.name, len(evidence.attacks)) for model in evidence.models}
+    known = {name: len(answered[name]) + len(harmed[name]) for name in answered}
+    return {name: (2 * known[name] >= max(known.values()), _mean(answered[name]) - _mean(harmed[name])) for name in answered}
+
+
+def _answered(evidence: Evidence, model: str) -> list[float]:
+    return [rate for suite in evidence.benign if (rate := _compliance(evidence, model, suite.name)) is not None]
+
+
+def _mean(rates: list[float]) -> float:
+    return sum(rates) / max(len(rates), 1)
 
 
 def _harmed(evidence: Evidence, model: str, attacks: int) -> list[float]:
