@@ -25,6 +25,7 @@ import tyro
 from processes import in_own_process, measure_or_compare
 from transformers import LlamaConfig, LlamaForCausalLM
 
+import demur.chat
 import demur.generate
 from demur.chat import Chat, load_chat
 from demur.demo import world
@@ -153,6 +154,8 @@ def measured(options: Options) -> dict[str, Any]:
     if options.lengths == "equal":
         options = replace(options, max_tokens=options.max_tokens // 4)
     asked = prompts()[: options.count]
+    if options.only != "demur":
+        demur.chat.keep_freed_memory = lambda: False  # the others run as they come, without what loading a model with demur sets
     with TemporaryDirectory() as folder:
         chat = save_model(options, Path(folder))
         ways: dict[str, Any] = {"demur": by_demur, "lm_eval": by_lm_eval, "inspect": by_inspect}
