@@ -107,13 +107,19 @@
     const at = new Map(all.map((point) => [point.model, point]));
     const long = ({ from, to }) => Math.hypot(scale.x(to.x) - scale.x(from.x), scale.y(to.y) - scale.y(from.y)) > 34;
     const pairs = all.flatMap((to) => (at.has(startOf[to.model]) ? [{ from: at.get(startOf[to.model]), to }] : [])).filter(long);
+    // A bend to the left of its way takes an arrow upwards or downwards: away from the nearer edge.
+    const middle = d3.mean(scale.y.range());
+    const bend = ({ from, to }) => {
+      const [rightwards, above] = [to.x >= from.x, (scale.y(from.y) + scale.y(to.y)) / 2 < middle];
+      return rightwards === above ? -14 : 14;
+    };
     return pairs.map((pair) =>
       Plot.arrow([pair], {
         x1: pair.from.x,
         y1: pair.from.y,
         x2: pair.to.x,
         y2: pair.to.y,
-        bend: 14,
+        bend: bend(pair),
         insetStart: 10,
         insetEnd: 11,
         headLength: 7,
