@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 import traceback
@@ -49,15 +48,14 @@ def in_workers(work: Callable[[Item], Made], items: Sequence[Item], count: int) 
 
 
 def done(work: Callable[[Item], Made], item: Item) -> Made:
-    """In a worker: what `work` makes of the item. An error that could not be sent back is told as text."""
+    """In a worker: what `work` makes of the item. Errors that the command tells in one line come back as they are, others as text, since
+    not all of them survive the way."""
     try:
         return work(item)
-    except Exception as error:
-        try:
-            pickle.loads(pickle.dumps(error))
-        except Exception:
-            raise RuntimeError("".join(traceback.format_exception(error))) from None
+    except (UserError, OSError):
         raise
+    except Exception as error:
+        raise RuntimeError("".join(traceback.format_exception(error))) from None
 
 
 def begin(count: int, turns: "Synchronized[int]") -> None:
