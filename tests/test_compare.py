@@ -226,6 +226,13 @@ def test_a_wrong_contest_is_a_clear_error(contest: str, tmp_path: Path, setting:
         api.compare(contest, tmp_path / "out", [setting])
 
 
+@pytest.mark.parametrize("options", [{"workers": 0}, {"trials": -1}])
+def test_no_worker_is_a_clear_error(contest: str, tmp_path: Path, options: dict[str, int]) -> None:
+    with pytest.raises(UserError, match="at least 1 worker"):
+        api.compare(contest, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_search_stays_between_the_values_keeps_its_study_and_tries_again_what_was_cut_off(tmp_path: Path) -> None:
     knobs: dict[str, list[Any]] = {"steps": [10, 200], "rate": [0.0, 0.5], "kind": ["a", "b"]}
     seen: list[dict[str, Any]] = []

@@ -207,8 +207,10 @@ def compare(contest: Contest, out: Path, trials: int = 0, workers: int = 1) -> C
     ones on the test prompts with all seeds. `trials`: search so many strengths of each contender instead of trying all combinations;
     `workers`: so many contenders, and then so many seeds, at once.
 
-    Raises UserError if the folder holds another contest.
+    Raises UserError if the folder holds another contest, for less than one worker and for fewer than no trials.
     """
+    if workers < 1 or trials < 0:
+        raise UserError(f"compare: --workers {workers} --trials {trials}: give at least 1 worker, and 0 or more trials")
     if process_count() > 1:
         raise UserError("demur compare starts its own processes (--workers): start it without accelerate launch")
     with locked(out):
